@@ -23,6 +23,11 @@ use super::model::Descriptor;
 use drydock_archive::read::{Member, MemberKind, ReadError};
 use drydock_base::failure::Failure;
 
+/// The length of the longest name of an attribute, in bytes (linux/limits.h: `XATTR_NAME_MAX`).
+const LONGEST_NAME: usize = 255;
+/// The size of the largest value of an attribute, in bytes (`XATTR_SIZE_MAX`).
+const LARGEST_VALUE: usize = 64 << 10;
+
 /// Unpacks layers, the lowest first, into an empty directory. All files belong to one user; set-ID bits, capabilities and devices
 /// are omitted, and so are attributes of users on file systems that have none.
 ///
@@ -40,13 +45,15 @@ pub fn unpack(
         visit_layer(&layout.path(&layer.digest), &layer.media_type, &mut |member, content| {
             disk.add(member, content, &mut fresh)
         })
-        .map_err(|error| {
-            let failure =
-                if matches!(error, ReadError::Io(_)) { Failure::Infrastructure } else { Failure::NotReproducible };
-            failure(format!("cannot unpack the layer {}: {error}", layer.digest))
-        })?;
+        .map_err(|error| cannot_unpack(layer, &error))?;
     }
     disk.finish()
+}
+
+/// The error of a layer. What this machine cannot do is no defect of the layer.
+fn cannot_unpack(layer: &Descriptor, error: &ReadError) -> Failure {
+    let failure = if matches!(error, ReadError::Io(_)) { Failure::Infrastructure } else { Failure::NotReproducible };
+    failure(format!("cannot unpack the layer {}: {error}", layer.digest))
 }
 
 struct Disk<'a> {
@@ -80,14 +87,14 @@ impl Disk<'_> {
                 if !placed.existed {
                     fs::create_dir(&at)?;
                 }
-                attributes(&at, member)?;
+                set_attributes(&at, member)?;
                 self.modes.insert(placed.path.clone(), member.mode);
             }
             (MemberKind::File, _) => {
                 let mode = (member.mode & 0o777) | 0o400;
                 let mut file = File::options().write(true).create_new(true).mode(0o600).open(&at)?;
                 io::copy(content, &mut file)?;
-                attributes(&at, member)?;
+                set_attributes(&at, member)?;
                 file.set_permissions(fs::Permissions::from_mode(mode))?;
                 if let Some(time) = UNIX_EPOCH.checked_add(Duration::from_secs(member.time)) {
                     file.set_modified(time)?;
@@ -137,19 +144,25 @@ impl Disk<'_> {
 }
 
 /// Sets the attributes of users. Those of overlays would have a meaning for the smoke test's own.
-fn attributes(at: &Path, member: &Member) -> Result<(), ReadError> {
+fn set_attributes(at: &Path, member: &Member) -> Result<(), ReadError> {
     for (name, value) in &member.attributes {
         if !name.starts_with("user.") || name.starts_with("user.overlay.") || value.is_empty() {
             continue;
         }
         match setxattr(at, name.as_str(), value, XattrFlags::empty()) {
             Ok(()) | Err(Errno::NOTSUP) => {}
-            Err(error) => {
+            Err(_) if name.len() > LONGEST_NAME || value.len() > LARGEST_VALUE => {
                 return Err(ReadError::NotKept {
                     path: format!("{:?}", member.path),
-                    what: format!("the attribute {name:?}, which cannot be set here ({error})"),
-                    remedy: "set TMPDIR to a directory on another file system",
+                    what: format!("the attribute {name:?} with {} bytes", value.len()),
+                    remedy: "Linux has attributes with names of up to 255 bytes and values of up to 64 KiB; leave it out",
                 });
+            }
+            // Such as ext4, which has 4 KiB for all attributes of a file.
+            Err(error) => {
+                let text = format!("cannot set the attribute {name:?} of {:?} here ({error})", member.path);
+                let remedy = "set TMPDIR to a directory on another file system";
+                return Err(io::Error::new(io::Error::from(error).kind(), format!("{text}; {remedy}")).into());
             }
         }
     }
@@ -160,6 +173,7 @@ fn attributes(at: &Path, member: &Member) -> Result<(), ReadError> {
 mod tests {
     use super::*;
     use crate::model::media;
+    use crate::test_member::member;
 
     struct Tar(::tar::Builder<Vec<u8>>);
 
@@ -242,6 +256,31 @@ mod tests {
         assert_eq!(fs::read_to_string(root.join("c/five")).unwrap(), "4");
         assert_eq!(fs::metadata(root.join("a")).unwrap().permissions().mode() & 0o7777, 0o700);
         assert_eq!(fs::metadata(root.join("a/four")).unwrap().permissions().mode() & 0o7777, 0o644);
+    }
+
+    #[test]
+    fn an_attribute_that_this_file_system_cannot_hold_is_no_defect_of_the_layer() {
+        let directory = tempfile::tempdir().unwrap();
+        let (file, layer) = (directory.path().join("file"), Descriptor::for_bytes(media::LAYER, b""));
+        fs::write(&file, "").unwrap();
+        let set = |name: &str, size: usize| {
+            let attributes = vec![(name.to_owned(), vec![b'x'; size])];
+            let member = Member { attributes, ..member("bin/file", MemberKind::File) };
+            set_attributes(&file, &member).map_err(|error| cannot_unpack(&layer, &error))
+        };
+        set("user.x", 10).unwrap();
+        // ext4 has no room, others do not have attributes or hold this one.
+        if let Err(Failure::Infrastructure(text)) = set("user.x", 60_000) {
+            let words = "cannot set the attribute \"user.x\" of \"bin/file\" here (No space left on device (os error 28)); set TMPDIR to";
+            assert!(text.contains(words), "{text}");
+        } else {
+            set("user.x", 60_000).unwrap();
+        }
+        // No file system has these.
+        for (name, size) in [("user.x", (64 << 10) + 1), (&format!("user.{}", "x".repeat(251)), 10)] {
+            let Err(Failure::NotReproducible(text)) = set(name, size) else { panic!("{name} is refused") };
+            assert!(text.contains("with names of up to 255 bytes and values of up to 64 KiB; leave it out"), "{text}");
+        }
     }
 
     #[test]
