@@ -170,6 +170,8 @@ pub struct SmokeTest {
     pub memory: ByteSize,
     /// The size of all files that it writes.
     pub disk: ByteSize,
+    /// The most processes and threads at the same time.
+    pub processes: u32,
 }
 
 /// The retention of nightly images.

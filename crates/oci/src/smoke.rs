@@ -96,13 +96,16 @@ pub fn test(
         return wrong(format!("exceeded its memory limit of {}; raise `memory` if it needs more", declared.memory));
     }
     if ended.is_out_of_processes {
-        return wrong(format!("exceeded its limit of {} processes and threads at a time", cgroup::MOST_PROCESSES));
+        let limit = declared.processes;
+        return wrong(format!(
+            "exceeded its limit of {limit} processes and threads; raise `processes` if it needs more"
+        ));
     }
     if ended.is_disk_full {
         return wrong(format!("filled its disk of {}; raise `disk` if it needs more", declared.disk));
     }
     match ended.code {
-        None => wrong(format!("exceeded its time limit of {:?}", declared.timeout)),
+        None => wrong(format!("exceeded its time limit of {:?}; raise `timeout` if it needs more", declared.timeout)),
         Some(0) if printed == expected => Ok(SmokeTestResult { run: declared.run.clone(), printed }),
         Some(0) => wrong(format!("printed the wrong output\n  expected: {expected:?}\n  printed:  {printed:?}")),
         Some(code) if ended.had_cgroup => wrong(format!("failed with {code} and printed {printed:?}")),

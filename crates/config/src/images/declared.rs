@@ -125,6 +125,9 @@ declaration! {
         memory: Spanned<Size> = Spanned::unwritten(Size(ByteSize::mib(512))),
         /// The size of all files that the command writes; they are in memory, and thrown away.
         disk: Spanned<Size> = Spanned::unwritten(Size(ByteSize::mib(64))),
+        /// The number of processes and threads at a time, including the few that start the command. Where no cgroup can be made,
+        /// it is a limit for root's tests only.
+        processes: Spanned<Bounded<16, 65536>> = Spanned::unwritten(Bounded(1024)),
     }
 }
 

@@ -242,8 +242,14 @@ fn platforms(declared: &Spanned<Vec<Spanned<Platform>>>, problems: &mut Problems
 
 fn smoke_test(declared: SmokeTestDeclaration, problems: &mut Problems) -> Option<SmokeTest> {
     let run = command(&declared.run, problems);
-    let (memory, disk) = (declared.memory.value?.0, declared.disk.value?.0);
-    Some(SmokeTest { run: run?, expect: declared.expect.value?, timeout: declared.timeout.value?.0, memory, disk })
+    Some(SmokeTest {
+        run: run?,
+        expect: declared.expect.value?,
+        timeout: declared.timeout.value?.0,
+        memory: declared.memory.value?.0,
+        disk: declared.disk.value?.0,
+        processes: declared.processes.value?.0,
+    })
 }
 
 fn retention(declared: &RetentionDeclaration, problems: &mut Problems) -> Retention {

@@ -31,7 +31,7 @@ fn the_example_is_read_with_its_defaults() {
     assert_eq!(image.platforms, [Platform::Amd64, Platform::Arm64]);
     assert_eq!(image.smoke_test.expect.render(&"1.0".parse().unwrap()), "lanternd 1.0");
     assert_eq!((image.retention.daily, image.retention.weekly), (14, 8));
-    assert_eq!(image.smoke_test.timeout, Duration::from_secs(60));
+    assert_eq!((image.smoke_test.timeout, image.smoke_test.processes), (Duration::from_secs(60), 1024));
 }
 
 /// Replaces a part of the good file, and looks for words in the one problem that it makes.
@@ -75,6 +75,10 @@ fn problems_are_reported_at_their_place() {
     refused("[linux/amd64, linux/arm64]", "[windows/amd64]", "6:17", "is not a platform");
     refused("'lanternd {version}'", "'lanternd'", "9:54", "does not contain `{version}`");
     refused("[lanternd, --version]", "[]", "9:23", "no program");
+    for number in ["15", "65537", "-1"] {
+        let words = format!("{number}` is out of range");
+        refused("[lanternd, --version]", &format!("[lanternd], processes: {number}"), "9:46", &words);
+    }
     refused("org.opencontainers.image.vendor", "org.opencontainers.image.revision", "8:14", "is set by Drydock");
     refused("'keep-*'", "'keep-['", "10:46", "the pattern is not valid");
     refused("'debian:bookworm-slim'", "'Debian:bookworm-slim'", "4:19", "is not a repository");

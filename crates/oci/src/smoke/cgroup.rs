@@ -10,9 +10,6 @@ use std::time::Duration;
 
 use drydock_base::units::ByteSize;
 
-/// The most processes and threads at the same time.
-pub(super) const MOST_PROCESSES: u32 = 1024;
-
 /// How the names of groups begin.
 const NAME: &str = "drydock-smoke-";
 /// The age at which an empty group is certainly left over: until its first process is in it, a new one is empty, too.
@@ -37,11 +34,15 @@ pub(super) struct Cgroup {
 }
 
 impl Cgroup {
-    /// Makes a group with a limit; none where this process may not, or where no hierarchy counts memory.
-    pub(super) fn make(limit: ByteSize) -> Option<Cgroup> {
+    /// Makes a group with limits of its memory and its number of processes; none where this process may not, or where no hierarchy
+    /// counts memory.
+    pub(super) fn make(limit: ByteSize, processes: u32) -> Option<Cgroup> {
         let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
         let name = format!("{NAME}{}-{}", std::process::id(), MADE.fetch_add(1, Ordering::Relaxed));
-        Cgroup::version_2(&groups, &name, limit).or_else(|| Cgroup::version_1(&groups, &name, limit))
+        let group = Cgroup::version_2(&groups, &name, limit).or_else(|| Cgroup::version_1(&groups, &name, limit))?;
+        // Without the controller of processes, their memory limits them.
+        fs::write(group.counted().join("pids.max"), processes.to_string()).ok();
+        Some(group)
     }
 
     /// A group beside that of this process, since a group with processes gives no memory to groups below it. The processes are in
@@ -58,9 +59,8 @@ impl Cgroup {
         let outer = fs::read_to_string(own.join("memory.max")).ok()?;
         let limit = outer.trim().parse().map_or(limit.bytes(), |outer: u64| outer.min(limit.bytes()));
         fs::write(group.directory.join("memory.max"), limit.to_string()).ok()?;
-        // Absent without swap, or without the controller of processes.
+        // Absent without swap.
         fs::write(group.directory.join("memory.swap.max"), "0").ok();
-        fs::write(group.directory.join("pids.max"), MOST_PROCESSES.to_string()).ok();
         let inner = group.directory.join("processes");
         fs::create_dir(&inner).ok()?;
         group.inner = Some(inner);
@@ -81,13 +81,8 @@ impl Cgroup {
         fs::write(group.directory.join("memory.limit_in_bytes"), &limit).ok()?;
         // Absent where the kernel does not count swap.
         fs::write(group.directory.join("memory.memsw.limit_in_bytes"), &limit).ok();
-        // Without the controller of processes, their memory limits them.
         let counted = own("pids").inspect(|own| sweep(own, LEFT_OVER));
-        let counted = counted.map(|own| own.join(name)).filter(|counted| fs::create_dir(counted).is_ok());
-        if let Some(counted) = counted {
-            fs::write(counted.join("pids.max"), MOST_PROCESSES.to_string()).ok();
-            group.counted = Some(counted);
-        }
+        group.counted = counted.map(|own| own.join(name)).filter(|counted| fs::create_dir(counted).is_ok());
         Some(group)
     }
 
@@ -112,7 +107,12 @@ impl Cgroup {
 
     /// Returns true if the kernel refused a process or thread at the limit of their number.
     pub(super) fn is_out_of_processes(&self) -> bool {
-        is_counted(&self.counted.as_ref().unwrap_or(&self.directory).join("pids.events"), "max ")
+        is_counted(&self.counted().join("pids.events"), "max ")
+    }
+
+    /// The group that counts processes.
+    fn counted(&self) -> &Path {
+        self.counted.as_ref().unwrap_or(&self.directory)
     }
 }
 
@@ -174,7 +174,7 @@ mod tests {
     #[test]
     fn groups_whose_maker_was_killed_are_removed_once_they_are_old_and_empty() {
         // Where this process may make no group, none is left behind.
-        let Some(group) = Cgroup::make(ByteSize::mib(64)) else { return };
+        let Some(group) = Cgroup::make(ByteSize::mib(64), 1024) else { return };
         // As a kill leaves them; in this group, so that nobody else's are swept.
         let at = |name: &str| group.directory.join(name);
         let [empty, busy, foreign] = ["drydock-smoke-1-0", "drydock-smoke-1-1", "other"].map(at);

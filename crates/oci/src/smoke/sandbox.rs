@@ -144,7 +144,7 @@ impl Sandbox<'_> {
         argv.extend([unshare.clone()].into_iter().chain(inner.map(str::to_owned)));
         // The files that the command writes count as memory too.
         let limit = declared.memory.saturating_add(declared.disk);
-        let mut group = group.then(|| Cgroup::make(limit)).flatten();
+        let mut group = group.then(|| Cgroup::make(limit, declared.processes)).flatten();
         if let Some(one) = &group {
             let inside = [&entered(&shell, one)[..], &argv].concat();
             match probe(&inside) {
@@ -165,10 +165,10 @@ impl Sandbox<'_> {
         let blocks = disk.max(LARGEST_FILE) / 512;
         let data = if group.is_some() { "no".to_owned() } else { (declared.memory.bytes() >> 10).to_string() };
         // Before Linux 5.14, all processes of a user count, and only that of root's tests has no others.
-        let processes = if group.is_none() && is_root { "256" } else { "no" };
+        let processes = if group.is_none() && is_root { declared.processes.to_string() } else { "no".to_owned() };
         let overlay = if overlay { "yes" } else { "no" };
         argv.extend([directory, overlay].map(str::to_owned));
-        argv.extend([disk.to_string(), blocks.to_string(), data, processes.to_owned()]);
+        argv.extend([disk.to_string(), blocks.to_string(), data, processes]);
         argv.push(variables.len().to_string());
         argv.extend(variables);
         argv.extend(declared.run.iter().cloned());

@@ -197,7 +197,7 @@ fn limits_and_keys_hold() {
     let test = |declared: &SmokeTest| {
         test(&layout, &image, declared, &version).map(|passed| passed.printed).map_err(|error| error.to_string())
     };
-    let has_group = Cgroup::make(ByteSize::mib(32)).is_some();
+    let has_group = Cgroup::make(ByteSize::mib(32), 1024).is_some();
     for (run, words) in [
         // What fits, anywhere in the image.
         ("[sh, -c, 'busybox dd if=/dev/zero of=/big bs=1M count=5 && busybox rm /bin/escape && echo v1.0']", ""),
@@ -226,12 +226,19 @@ fn limits_and_keys_hold() {
 
     // A bomb of processes, for which there is enough memory.
     let bomb = SmokeTest { memory: ByteSize::mib(512), ..limited("[escape, forks]") };
-    let words = "exceeded its limit of 1024 processes and threads at a time";
+    let words = "exceeded its limit of 1024 processes and threads; raise `processes` if it needs more";
     if has_group {
         assert!(test(&bomb).unwrap_err().contains(words));
         // The command that started it ends with success.
         let bomb = SmokeTest { memory: ByteSize::mib(512), ..limited("[sh, -c, 'escape forks; echo v1.0']") };
         assert!(test(&bomb).unwrap_err().contains(words));
+        let raised = SmokeTest { memory: ByteSize::mib(512), processes: 2000, ..limited("[escape, forks]") };
+        assert_eq!(test(&raised).as_deref(), Ok("v1.0"));
+        // The smallest number suffices for what starts the command.
+        let least = SmokeTest { processes: 16, ..limited("[sh, -c, 'busybox true; echo v1.0']") };
+        assert_eq!(test(&least).as_deref(), Ok("v1.0"));
+        let least = SmokeTest { processes: 16, ..limited("[escape, forks]") };
+        assert!(test(&least).unwrap_err().contains("exceeded its limit of 16 processes and threads"));
     }
 
     // A key of this session is not found; it is, without a keyring of its own.
