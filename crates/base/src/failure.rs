@@ -81,9 +81,51 @@ impl Failure {
         Failure::Busy(message.to_string()).into()
     }
 
+    /// One error for several, of the kind of the first; the only one as it is.
+    ///
+    /// # Errors
+    /// Whenever there is an error.
+    pub fn from_all(mut errors: Vec<anyhow::Error>) -> anyhow::Result<()> {
+        let Some(failure) = errors.iter().find_map(Failure::find).filter(|_| errors.len() > 1) else {
+            return errors.drain(..).next().map_or(Ok(()), Err);
+        };
+        let lines: Vec<String> = errors.iter().map(|error| format!("{error:#}").replace('\n', "\n  ")).collect();
+        let text = format!("{} problems:\n  {}", errors.len(), lines.join("\n  "));
+        let kind = match failure {
+            Failure::Rejected(_) => Failure::Rejected,
+            Failure::Usage(_) => Failure::Usage,
+            Failure::Declaration(_) => Failure::Declaration,
+            Failure::Missing(_) => Failure::Missing,
+            Failure::Infrastructure(_) => Failure::Infrastructure,
+            Failure::NotReproducible(_) => Failure::NotReproducible,
+            Failure::Remote(_) => Failure::Remote,
+            Failure::Interrupted(_) => Failure::Interrupted,
+            Failure::Busy(_) => Failure::Busy,
+        };
+        Err(kind(text).into())
+    }
+
     /// The failure of an error: a context of it, or one of its causes.
     pub fn find(error: &anyhow::Error) -> Option<&Failure> {
         // `chain` does not show the type of a context, and `downcast_ref` does not look into causes.
         error.downcast_ref().or_else(|| error.chain().find_map(|cause| cause.downcast_ref()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context as _;
+
+    use super::*;
+
+    #[test]
+    fn several_errors_are_one_of_the_kind_of_the_first() {
+        Failure::from_all(Vec::new()).unwrap();
+        let one = || Err::<(), _>(Failure::usage("a\n  b")).context("x").unwrap_err();
+        let alone = Failure::from_all(vec![one()]).unwrap_err();
+        assert_eq!(format!("{alone:#}"), "x: a\n  b");
+        let both = Failure::from_all(vec![anyhow::anyhow!("c"), one(), Failure::remote("d")]).unwrap_err();
+        assert_eq!(both.to_string(), "3 problems:\n  c\n  x: a\n    b\n  d");
+        assert!(matches!(Failure::find(&both), Some(Failure::Usage(_))));
     }
 }

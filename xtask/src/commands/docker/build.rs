@@ -44,12 +44,18 @@ pub(in crate::commands) struct Build<'a> {
 impl Build<'_> {
     /// Builds the images; progress goes to standard error.
     pub(in crate::commands) fn run(&self) -> anyhow::Result<Vec<BuildRecord>> {
-        let mut builds = Vec::new();
+        let (mut builds, mut problems) = (Vec::new(), Vec::new());
         for image in &self.selection.images {
-            let platforms = self.platforms(image)?;
-            builds.push(ImageBuild { selection: self.selection, image, platforms, engine: None });
+            match self.platforms(image) {
+                Ok(platforms) => {
+                    let build = ImageBuild { selection: self.selection, image, platforms, engine: None };
+                    problems.extend(build.check());
+                    builds.push(build);
+                }
+                Err(error) => problems.push(error),
+            }
         }
-        builds.iter().try_for_each(ImageBuild::check)?;
+        Failure::from_all(problems)?;
         let is_needed = self.selection.images.iter().any(|image| matches!(image.from, From::Dockerfile { .. }));
         let engine = is_needed.then(|| engine::choose(self.engines)).transpose()?;
         builds.iter_mut().for_each(|build| build.engine = engine.as_ref());

@@ -106,32 +106,41 @@ impl ImageBuild<'_> {
     }
 
     /// Checks what the declaration names, before anything is pulled or built: that is quicker to correct than a missing tool.
-    pub(super) fn check(&self) -> anyhow::Result<()> {
+    /// Returns all that is wrong.
+    pub(super) fn check(&self) -> Vec<anyhow::Error> {
+        let mut found: Vec<(anyhow::Error, Vec<String>)> = Vec::new();
         for platform in &self.platforms {
-            self.check_inputs(*platform).with_context(|| format!("{} for {platform}", self.image.name))?;
+            for error in self.check_inputs(*platform) {
+                match found.iter_mut().find(|(known, _)| format!("{known:#}") == format!("{error:#}")) {
+                    Some((_, platforms)) => platforms.push(platform.to_string()),
+                    None => found.push((error, vec![platform.to_string()])),
+                }
+            }
         }
-        Ok(())
+        let name = &self.image.name;
+        found.into_iter().map(|(error, on)| error.context(format!("{name} for {}", on.join(", ")))).collect()
     }
 
-    fn check_inputs(&self, platform: Platform) -> anyhow::Result<()> {
+    fn check_inputs(&self, platform: Platform) -> Vec<anyhow::Error> {
         let release = self.release();
-        match &self.image.from {
-            From::Debs { packages, series, .. } => {
-                packages::check_declared(release, packages, series.as_deref(), platform)
-            }
-            From::Archive { path, .. } => archive::format(&self.archive(path, platform)).map(drop),
+        let check_packages = |packages: &[String], series: &Option<String>| {
+            packages::check_declared(release, packages, series.as_deref(), platform)
+        };
+        let checks = match &self.image.from {
+            From::Debs { packages, series, .. } => vec![check_packages(packages, series)],
+            From::Archive { path, .. } => vec![archive::format(&self.archive(path, platform)).map(drop)],
             From::Dockerfile { path, packages, series, .. } => {
-                if !packages.is_empty() {
-                    packages::check_declared(release, packages, series.as_deref(), platform)?;
-                }
                 let commit = &release.commit;
-                match dockerfile::text(&release.tree, commit.config.as_deref(), &commit.id, path) {
+                let parsed = match dockerfile::text(&release.tree, commit.config.as_deref(), &commit.id, path) {
                     Ok(text) => dockerfile::parse(path, &text, self.image.base.is_some()).map(drop),
                     // It may be a generated file.
                     Err(_) => Ok(()),
-                }
+                };
+                let found = if packages.is_empty() { Ok(()) } else { check_packages(packages, series) };
+                vec![found, parsed]
             }
-        }
+        };
+        checks.into_iter().filter_map(Result::err).collect()
     }
 
     /// The archive of a platform.

@@ -176,7 +176,29 @@ fn bases_and_dockerfiles_that_may_change_are_refused() {
     let said = without(&["--engine", "buildah"]);
     let words = "build/none.tar.gz does not exist; build it before the image, or correct `archive`";
     assert!(said.code() == 2 && said.stderr.contains(words), "{}", said.transcript());
-    assert!(!said.stderr.contains("== "), "nothing was begun: {}", said.stderr);
+    assert!(!said.stderr.contains("== ") && !said.stderr.contains("problems"), "nothing was begun: {}", said.stderr);
+    // All of it at once: of every image and platform, and what is wrong on several platforms only once.
+    let both = "    platforms: [linux/amd64, linux/arm64]\n";
+    let unpinned = image("third", &base, "dockerfile: docker/Unpinned");
+    let missing = image("fourth", &base, "archive: 'build/none-{architecture}.tar.gz'");
+    build.declare(&format!("images:\n{mine}{other}{unpinned}{both}{missing}{both}"));
+    fs::write(build.at("config/docker/Unpinned"), "FROM debian:12\n").unwrap();
+    let said = without(&["--engine", "buildah"]);
+    let words = [
+        "4 problems:\n  other for linux/amd64: ",
+        "\n  third for linux/amd64, linux/arm64: cannot build docker/Unpinned:\n    line 1: FROM debian:12 is not pinned",
+        "\n  fourth for linux/amd64: ",
+        "none-amd64.tar.gz does not exist",
+        "\n  fourth for linux/arm64: ",
+        "none-arm64.tar.gz does not exist",
+    ];
+    assert_eq!(said.code(), 2, "{}", said.transcript());
+    words.iter().for_each(|word| assert!(said.stderr.contains(word), "{word}: {}", said.stderr));
+    let said = without(&["--engine", "buildah", "--platform", "linux/arm64"]);
+    let words =
+        ["image mine is not declared for linux/arm64", "image other is not", "third for linux/arm64: ", "none-arm64"];
+    assert!(said.code() == 2 && words.iter().all(|word| said.stderr.contains(word)), "{}", said.transcript());
+    build.declare(&format!("images:\n{mine}{other}"));
     let said = without(&["mine", "--engine", "buildah"]);
     let words = "no engine for Dockerfiles works on this machine";
     assert!(said.code() == 4 && said.stderr.contains(words), "{}", said.transcript());
