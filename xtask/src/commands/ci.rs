@@ -1,5 +1,6 @@
 //! `cargo xtask ci`: plan, run, rerun, explain.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use crate::cli::{self, CiCommand};
@@ -147,17 +148,30 @@ impl cli::CiExplain {
     fn run(self, ctx: &Context) -> anyhow::Result<Exit> {
         let (dir, run) = recorded(&ctx.state, self.run.as_deref())?;
         let wanted = if self.jobs.is_empty() {
-            let is_well = |result: &JobResult| {
-                matches!(
-                    result,
-                    JobResult::Passed | JobResult::PassedAfterInfrastructure { .. } | JobResult::Skipped { .. }
-                )
-            };
-            let jobs = run.plan.jobs.iter().zip(&run.jobs);
-            let others = jobs.filter(|(_, job)| !job.result.as_ref().is_some_and(is_well));
-            let names: std::collections::BTreeSet<_> = others.map(|(planned, _)| planned.name.clone()).collect();
-            if names.is_empty() {
-                return Err(Failure::usage(format!("everything passed in run {}; name the jobs to explain", dir.id())));
+            let (mut passed, mut skipped, mut names) = (0, 0, BTreeSet::new());
+            for (planned, job) in run.plan.jobs.iter().zip(&run.jobs) {
+                match &job.result {
+                    Some(JobResult::Passed | JobResult::PassedAfterInfrastructure { .. }) => passed += 1,
+                    Some(JobResult::Skipped { .. }) => skipped += 1,
+                    Some(
+                        JobResult::Flaky { .. }
+                        | JobResult::Failed
+                        | JobResult::Quarantined
+                        | JobResult::Infrastructure
+                        | JobResult::Cancelled
+                        | JobResult::NotRun { .. },
+                    )
+                    | None => drop(names.insert(planned.name.clone())),
+                }
+            }
+            if names.is_empty() && self.format == cli::Format::Text {
+                let skipped = if skipped > 0 { format!(", {skipped} skipped") } else { String::new() };
+                let jobs = if passed == 1 { "1 job passed" } else { &format!("{passed} jobs passed") };
+                output::out(format_args!(
+                    "run {} has nothing to explain: {jobs}{skipped}; jobs can be named",
+                    dir.id()
+                ));
+                return Ok(Exit::Success);
             }
             names
         } else {

@@ -71,8 +71,11 @@ fn a_rerun_repeats_what_did_not_pass_and_keeps_the_rest() {
     fs::write(project.path().join("fixed"), "").unwrap();
     ends(&project.xtask(&["ci", "rerun"]).run(), 0);
     let none = project.xtask(&["ci", "explain"]).run();
-    ends(&none, 2);
-    assert!(none.stderr.contains("everything passed"), "{}", none.transcript());
+    ends(&none, 0);
+    assert!(none.stdout.contains("has nothing to explain: 5 jobs passed; "), "{}", none.transcript());
+    let none = project.xtask(&["ci", "explain", "--format", "json"]).run();
+    ends(&none, 0);
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&none.stdout).unwrap()["jobs"], serde_json::json!([]));
     let merged = RunJson::latest(&project.state()).unwrap();
     assert_ne!(merged.id, first);
     assert_eq!(
@@ -99,6 +102,24 @@ fn a_rerun_repeats_what_did_not_pass_and_keeps_the_rest() {
     assert!(directory.join("items/a/1/log").is_file() && !directory.join("items/b").exists());
     assert!(directory.join("build/1/log").is_file(), "what a job needs runs again with it");
     assert_eq!(results(&project).len(), 5);
+}
+
+#[test]
+fn what_was_skipped_needs_no_explanation_and_did_not_pass() {
+    let project = Project::new().jobs(
+        "defaults: {memory: 16MiB, timeout: 5m}\njobs:\n  one: {run: [sh, -c, exit 77], skip-exit: [77]}\n  \
+         two: {run: [sh, -c, 'test -e two || exit 77'], skip-exit: [77]}\n",
+    );
+    let explained = || {
+        let finished = project.xtask(&["ci", "explain"]).run();
+        ends(&finished, 0);
+        finished.stdout
+    };
+    ends(&project.xtask(&["ci"]).run(), 0);
+    assert!(explained().contains("has nothing to explain: 0 jobs passed, 2 skipped"), "{}", explained());
+    fs::write(project.path().join("two"), "").unwrap();
+    ends(&project.xtask(&["ci"]).run(), 0);
+    assert!(explained().contains("has nothing to explain: 1 job passed, 1 skipped"), "{}", explained());
 }
 
 #[test]
