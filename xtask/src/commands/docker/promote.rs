@@ -111,11 +111,12 @@ impl PlannedPromotion {
         self.plans.iter().map(one).collect::<Vec<_>>().join(", ")
     }
 
-    /// Signs each record while its image is copied, then tags all versions, and moves `latest` at the end. Each step does
-    /// nothing where it was done before, so the same call continues after an interruption. The key is gpg's default if `None`.
+    /// Signs each record while its image is copied, then attaches all records, tags all versions, and moves `latest` at the end. Each
+    /// step does nothing where it was done before, so the same call continues after an interruption. The key is gpg's default if `None`.
     pub(in crate::commands) fn promote(&mut self, ctx: &Context, key: Option<&str>) -> anyhow::Result<()> {
         let _lock = lock(ctx)?;
         let PlannedPromotion { release, plans, registries, .. } = self;
+        let mut ready = Vec::new();
         for one in plans.iter() {
             let to = registries.open(&one.to)?;
             let from = match &one.found_by {
@@ -135,10 +136,14 @@ impl PlannedPromotion {
                 || (!one.is_recorded).then(|| recorded(one, release, key, &to)).transpose(),
             );
             let artifact = artifact?;
+            ready.push((one, to, copied?, artifact));
+        }
+        // All signatures are good.
+        for (one, to, copied, artifact) in ready {
             if artifact.is_some() {
                 output::step(format_args!("attach the signed promotion record"));
             }
-            copied?.finish((&to, &one.to), artifact.as_ref())?;
+            copied.finish((&to, &one.to), artifact.as_ref())?;
         }
         for one in plans.iter() {
             output::step(format_args!("tag {}:{}", one.to, one.tag));
