@@ -9,12 +9,13 @@ use tokio::runtime::Runtime;
 
 use crate::error::Error;
 use crate::error_body;
+use crate::failure::{Failure, SendError};
 use crate::network_env::{Proxy, Roots};
 use crate::request::{Content, Part, Request};
 use crate::response::{LONGEST_REFUSAL, Response};
 use crate::retry::{Retry, RetryPolicy};
 use crate::url::Url;
-use crate::waiting::{self, Hosts, Wait};
+use crate::waiting::{Hosts, Silence, Wait};
 
 /// Connections to one host that are kept when nobody uses them.
 const IDLE_CONNECTIONS: usize = 8;
@@ -27,8 +28,8 @@ pub struct Client {
     runtime: Arc<Runtime>,
     policy: RetryPolicy,
     hosts: Arc<Hosts>,
-    /// Whether requests to some hosts go through a proxy.
-    has_proxy: bool,
+    /// The proxy for some hosts.
+    proxy: Option<Proxy>,
 }
 
 impl Client {
@@ -56,7 +57,7 @@ impl Client {
             .enable_all()
             .build()
             .map_err(|error| Error::Setup(format!("cannot start a thread: {error}")))?;
-        Ok(Client { client, runtime: Arc::new(runtime), policy, hosts: Arc::default(), has_proxy: proxy.is_some() })
+        Ok(Client { client, runtime: Arc::new(runtime), policy, hosts: Arc::default(), proxy: proxy.cloned() })
     }
 
     /// The limits of attempts and waits.
@@ -72,7 +73,7 @@ impl Client {
         if asked != Some(Duration::ZERO) {
             let announced = match asked {
                 Some(_) => Wait::Requested(wait),
-                None => Wait::AtMost(self.policy.remaining(tried, self.policy.tries)),
+                None => Wait::Further(self.policy.tries - tried),
             };
             self.hosts.announce(url.authority(), reason, announced);
         }
@@ -110,13 +111,13 @@ impl Client {
                     self.wait(request.url, tried, asked, &error_body::status(response.status));
                 }
                 Err(error) => {
-                    let failure = Failure::new(&error, request);
+                    let proxy = self.proxy.as_ref().filter(|proxy| proxy.is_for(request.url));
+                    let failure = Failure::new(&error, request, proxy);
                     let tries = self.hosts.tries(authority, &self.policy).min(self.policy.tries);
                     if tried >= tries || request.retry != Retry::Always || !failure.may_pass() {
-                        return Err(failure.into_error(request, tried, self.has_proxy));
+                        return Err(failure.into_error(request, tried));
                     }
-                    let within = Wait::AtMost(self.policy.remaining(tried, tries));
-                    self.hosts.announce(authority, failure.reason(), within);
+                    self.hosts.announce(authority, failure.reason(), Wait::Further(tries - tried));
                     self.policy.clock.sleep(self.policy.wait(tried));
                 }
             }
@@ -146,7 +147,7 @@ impl Client {
             }
         }
         let built = builder.build().map_err(|error| setup(&error))?;
-        Ok(self.runtime.block_on(self.respond(built, request.url, &sent)).map(|response| {
+        Ok(self.runtime.block_on(self.respond(built, request, &sent)).map(|response| {
             let runtime = Arc::clone(&self.runtime);
             Response::new(response, runtime, self.policy.silence, request.method.clone(), request.url.clone())
         }))
@@ -157,151 +158,37 @@ impl Client {
     async fn respond(
         &self,
         request: reqwest::Request,
-        url: &Url,
+        asked: &Request<'_>,
         sent: &AtomicU64,
     ) -> Result<reqwest::Response, SendError> {
         let mut response = std::pin::pin!(self.client.execute(request));
         let RetryPolicy { notice, silence, .. } = self.policy;
+        let all = asked.content.length();
         let mut before = 0;
         let mut limit = silence;
-        if notice < silence {
-            if let Ok(result) = tokio::time::timeout(notice, response.as_mut()).await {
-                return result.map_err(SendError::Failed);
-            }
-            before = sent.load(Ordering::Relaxed);
-            // A long upload has not begun to wait for its response.
-            if before == 0 {
-                waiting::announce_silence(url.authority(), notice, silence);
+        loop {
+            // Nothing has moved since `before`.
+            if notice < silence {
+                if let Ok(result) = tokio::time::timeout(notice, response.as_mut()).await {
+                    return result.map_err(SendError::Failed);
+                }
+                let now = sent.load(Ordering::Relaxed);
+                if now != before {
+                    before = now;
+                    continue;
+                }
+                let what = if 0 < now && now < all { Silence::Upload } else { Silence::Response };
+                self.hosts.announce_silence(asked.url.authority(), what, notice, silence);
                 limit = silence.saturating_sub(notice);
             }
-        }
-        loop {
             match tokio::time::timeout(limit, response.as_mut()).await {
                 Ok(result) => return result.map_err(SendError::Failed),
                 Err(_) if sent.load(Ordering::Relaxed) == before => return Err(SendError::Silence),
-                Err(_) => (before, limit) = (sent.load(Ordering::Relaxed), silence),
+                Err(_) => before = sent.load(Ordering::Relaxed),
             }
         }
     }
 }
 
-/// The reason for which no response came.
-enum SendError {
-    /// The client says so.
-    Failed(reqwest::Error),
-    /// Nothing moved for too long.
-    Silence,
-}
-
-/// The kind of failure, which decides whether there is another try and which remedy is named.
-#[derive(Debug)]
-enum Failure {
-    /// The certificate of the host cannot be verified.
-    Certificate(String, &'static str),
-    /// Nothing listens there.
-    ConnectionRefused(String),
-    /// The host has no address.
-    HostNotFound(String),
-    /// The content could not be read to its end.
-    Content(String),
-    /// A timeout, a connection that broke, a response that is not HTTP.
-    Other(String),
-}
-
-impl Failure {
-    fn new(error: &SendError, request: &Request<'_>) -> Failure {
-        let SendError::Failed(error) = error else { return Failure::Other("timeout".to_owned()) };
-        let mut reason = error.to_string();
-        let mut kind = None;
-        let mut certificate = None;
-        let mut source = std::error::Error::source(error);
-        while let Some(cause) = source {
-            reason = cause.to_string();
-            certificate = certificate.or_else(|| cause.downcast_ref().map(remedy_for_tls));
-            let mut io = cause.downcast_ref::<std::io::Error>();
-            while let Some(error) = io {
-                kind = Some(error.kind());
-                // `source` skips the error that an io::Error wraps.
-                let wrapped = error.get_ref();
-                let of_tls = wrapped.and_then(|wrapped| wrapped.downcast_ref());
-                certificate = certificate.or_else(|| of_tls.map(remedy_for_tls));
-                io = wrapped.and_then(|wrapped| wrapped.downcast_ref());
-            }
-            source = cause.source();
-        }
-        if error.is_timeout() {
-            reason = "timeout".to_owned();
-        }
-        if let Some(remedy) = certificate {
-            return Failure::Certificate(reason, remedy);
-        }
-        match kind {
-            Some(std::io::ErrorKind::ConnectionRefused) => Failure::ConnectionRefused(reason),
-            Some(std::io::ErrorKind::UnexpectedEof) if error.is_body() => Failure::Content(reason),
-            _ if error.is_connect() && !error.is_timeout() && !request.url.resolves() => Failure::HostNotFound(reason),
-            _ => Failure::Other(reason),
-        }
-    }
-
-    /// Whether another try may succeed.
-    fn may_pass(&self) -> bool {
-        match self {
-            Failure::Certificate(..) | Failure::Content(_) => false,
-            Failure::ConnectionRefused(_) | Failure::HostNotFound(_) | Failure::Other(_) => true,
-        }
-    }
-
-    fn reason(&self) -> &str {
-        match self {
-            Failure::Certificate(reason, _)
-            | Failure::ConnectionRefused(reason)
-            | Failure::HostNotFound(reason)
-            | Failure::Content(reason)
-            | Failure::Other(reason) => reason,
-        }
-    }
-
-    fn into_error(self, request: &Request<'_>, tried: u32, has_proxy: bool) -> Error {
-        let (reason, remedy) = match self {
-            Failure::Certificate(reason, remedy) => (reason, remedy),
-            Failure::ConnectionRefused(reason) if has_proxy => {
-                (reason, "; is the server running, and the proxy of HTTPS_PROXY?")
-            }
-            Failure::ConnectionRefused(reason) => (reason, "; is the server running?"),
-            Failure::HostNotFound(reason) => (reason, "; is the host's name right?"),
-            Failure::Content(reason) | Failure::Other(reason) => (reason, ""),
-        };
-        let reason = format!("{}{remedy}", crate::printable(&reason));
-        Error::NoResponse {
-            method: request.method.clone(),
-            url: Box::new(request.url.clone()),
-            tried,
-            reason: reason.into(),
-        }
-    }
-}
-
-/// The remedy for an error of TLS: most are about the certificate of the host.
-fn remedy_for_tls(error: &rustls::Error) -> &'static str {
-    use rustls::CertificateError;
-    let rustls::Error::InvalidCertificate(certificate) = error else {
-        return "; does it use TLS, and a version that is not outdated?";
-    };
-    match certificate {
-        CertificateError::UnknownIssuer | CertificateError::BadSignature => {
-            "; is its certificate from an authority that this machine trusts? Install the authority's certificate, or name \
-             its file in SSL_CERT_FILE"
-        }
-        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-            "; is the host's name right? Its certificate is for other names"
-        }
-        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
-            "; its certificate must be renewed, unless the clock of this machine is wrong"
-        }
-        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-            "; is the clock of this machine right?"
-        }
-        // The list of the library grows.
-        _ => "; is its certificate that of the host, from an authority that this machine trusts?",
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -7,6 +7,7 @@
 mod client;
 mod error;
 mod error_body;
+mod failure;
 mod network_env;
 mod request;
 mod response;

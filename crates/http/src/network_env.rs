@@ -3,14 +3,16 @@
 use std::ffi::OsString;
 use std::fs;
 use std::io::Read as _;
+use std::net::ToSocketAddrs as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use hyper_util::client::proxy::matcher::Matcher;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 
 use crate::error::Error;
-use crate::url::is_loopback;
+use crate::url::{Url, is_loopback};
 
 /// Where distributions keep the certificates of authorities in one file.
 const BUNDLES: [&str; 3] =
@@ -81,6 +83,23 @@ pub struct Proxy {
 }
 
 impl Proxy {
+    /// Whether requests to an address go through the proxy.
+    pub(crate) fn is_for(&self, url: &Url) -> bool {
+        let matcher = Matcher::builder().all(self.url.as_str()).no(self.no_proxy.as_str()).build();
+        url.inner().as_str().parse().is_ok_and(|uri| matcher.intercept(&uri).is_some())
+    }
+
+    /// Its host and port.
+    pub(crate) fn authority(&self) -> String {
+        let port = self.url.port_or_known_default().unwrap_or_default();
+        format!("{}:{port}", self.url.host_str().unwrap_or_default())
+    }
+
+    /// Whether its host has an address.
+    pub(crate) fn resolves(&self) -> bool {
+        self.authority().to_socket_addrs().is_ok_and(|mut all| all.next().is_some())
+    }
+
     pub(crate) fn proxy(&self) -> Result<reqwest::Proxy, Error> {
         let proxy = reqwest::Proxy::all(self.url.clone())
             .map_err(|_| Error::Setup("the proxy in HTTPS_PROXY cannot be used".into()))?;

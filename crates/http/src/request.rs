@@ -65,6 +65,14 @@ impl Content<'_> {
             Content::Part { length, .. } => *length == 0,
         }
     }
+
+    /// The number of bytes that are counted while they are sent.
+    pub(crate) fn length(&self) -> u64 {
+        match self {
+            Content::None | Content::Bytes(_) => 0,
+            Content::Part { length, .. } => *length,
+        }
+    }
 }
 
 impl<'a> Request<'a> {

@@ -71,11 +71,6 @@ impl RetryPolicy {
         self.first_wait.saturating_mul(doubled).min(self.longest_wait)
     }
 
-    /// All waits that are left after `tried` of `tries` attempts.
-    pub(crate) fn remaining(&self, tried: u32, tries: u32) -> Duration {
-        (tried..tries).map(|tried| self.wait(tried)).sum()
-    }
-
     /// The wait after `tried` attempts, where the server may have asked for one. `None` when there is no further try.
     pub fn again(&self, tried: u32, asked: Option<Duration>) -> Option<Duration> {
         match asked {

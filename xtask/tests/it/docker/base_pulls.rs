@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use rustix::fs::{FlockOperation, flock};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::build_project::{BuildProject, declaration, small_in};
@@ -67,8 +68,8 @@ fn leftovers(state: &Path) -> Vec<String> {
     String::from_utf8(output.unwrap().stdout).unwrap().lines().map(str::to_owned).collect()
 }
 
-/// Makes `server.crt` and `server.key` by an authority of its own, `ca.crt`, for these names until a year.
-fn certificates(directory: &Path, name: &str, until: &str) {
+/// Makes `server.crt` and `server.key` by an authority of its own, `ca.crt`, for these names from one year until another.
+fn certificates(directory: &Path, name: &str, from: &str, until: &str) {
     let openssl = |arguments: &str| run(directory, &arguments.split_whitespace().collect::<Vec<_>>(), &[]);
     let key = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes";
     fs::create_dir_all(directory.join("new")).unwrap();
@@ -86,7 +87,7 @@ fn certificates(directory: &Path, name: &str, until: &str) {
     openssl(&format!("openssl req {key} -keyout server.key -out server.csr -subj /CN=server"));
     openssl(&format!(
         "openssl ca -batch -notext -config ca.conf -in server.csr -cert ca.crt -keyfile ca.key -extfile names \
-         -startdate 20200101000000Z -enddate {until}0101000000Z -out server.crt"
+         -startdate {from}0101000000Z -enddate {until}0101000000Z -out server.crt"
     ));
 }
 
@@ -99,10 +100,10 @@ fn what_cannot_succeed_is_said_at_once_and_the_next_call_goes_on() {
     let home = world.build.at("home");
     fs::create_dir_all(&home).unwrap();
 
-    // Nothing listens. One line says that the host is tried again, and for how long.
+    // Nothing listens. One line says that the host is tried again, and how often.
     world.declare("127.0.0.1:1");
     let words = [
-        "== trying 127.0.0.1:1 again for up to 1.5s: Connection refused",
+        "== trying 127.0.0.1:1 up to 2 more times: Connection refused",
         "no response to 3 attempts: Connection refused",
         "is the server running?",
     ];
@@ -112,7 +113,7 @@ fn what_cannot_succeed_is_said_at_once_and_the_next_call_goes_on() {
     // The same storage by TLS, with a certificate that is wrong.
     let tls = world.build.at("tls");
     fs::create_dir_all(&tls).unwrap();
-    certificates(&tls, "IP:127.0.0.1", "2090");
+    certificates(&tls, "IP:127.0.0.1", "2020", "2090");
     let storage = Some(world.server.storage());
     let Some(mut server) = Server::with(Options { tls: Some(tls.clone()), storage, ..Options::default() }) else {
         return;
@@ -122,7 +123,7 @@ fn what_cannot_succeed_is_said_at_once_and_the_next_call_goes_on() {
     fs::create_dir_all(&trusted).unwrap();
     let other = world.build.at("other");
     fs::create_dir_all(&other).unwrap();
-    certificates(&other, "IP:127.0.0.1", "2090");
+    certificates(&other, "IP:127.0.0.1", "2020", "2090");
     fs::copy(other.join("ca.crt"), trusted.join("ca.crt")).unwrap();
     let at_once = |words: &[&str]| {
         let found = world.refused(&home, 8, words);
@@ -135,17 +136,25 @@ fn what_cannot_succeed_is_said_at_once_and_the_next_call_goes_on() {
     };
     at_once(&["no response: invalid peer certificate", "from an authority that this machine trusts?", "SSL_CERT_FILE"]);
     fs::copy(tls.join("ca.crt"), trusted.join("ca.crt")).unwrap();
-    for (name, until, words) in [
-        ("DNS:registry.example", "2090", ["not valid for name", "is the host's name right?"]),
-        ("IP:127.0.0.1", "2021", ["certificate expired", "its certificate must be renewed"]),
+    for (name, from, until, words) in [
+        ("DNS:registry.example", "2020", "2090", ["not valid for name", "is the host's name right?"]),
+        ("IP:127.0.0.1", "2020", "2021", ["certificate expired", "its certificate must be renewed"]),
+        ("IP:127.0.0.1", "2080", "2090", ["certificate not valid yet", "is the clock of this machine right?"]),
     ] {
-        certificates(&tls, name, until);
+        certificates(&tls, name, from, until);
         server.kill();
         server.restart();
         at_once(&words);
     }
+    // A registry without TLS, from which TLS is expected since there is a certificate for it.
+    let plain = home.join(format!(".config/containers/certs.d/{}", world.server.host()));
+    fs::create_dir_all(&plain).unwrap();
+    fs::copy(tls.join("ca.crt"), plain.join("ca.crt")).unwrap();
+    world.declare(&world.server.host());
+    at_once(&["the server does not speak TLS on this port: is the port right?"]);
+    world.declare(&server.host());
     // The host renewed it.
-    certificates(&tls, "IP:127.0.0.1", "2090");
+    certificates(&tls, "IP:127.0.0.1", "2020", "2090");
     server.kill();
     server.restart();
     let found = world.build.call(&[], &[("HOME", &text(&home))]);
@@ -186,10 +195,20 @@ fn a_registry_that_hangs_is_named_and_the_call_after_an_interruption_goes_on() {
     assert_eq!(said, Some(true), "{printed}");
     assert!(!status.success(), "{printed}");
     drop(silent);
-    // The next call removes what the interrupted one left.
+    // The next call removes what one left that was interrupted later, and leaves alone what another process writes.
+    let blobs = world.build.at("state/base/blobs/sha256");
+    fs::create_dir_all(&blobs).unwrap();
+    let [left, written] = [".part-left", ".part-written"].map(|name| blobs.join(name));
+    for part in [&left, &written] {
+        fs::write(part, "half").unwrap();
+    }
+    let lock = fs::File::open(&written).unwrap();
+    flock(&lock, FlockOperation::NonBlockingLockExclusive).unwrap();
     world.declare(&world.server.host());
     let found = world.build.call(&[], &[]);
     assert_eq!(found.code(), 0, "{}", found.transcript());
+    assert!(!left.exists() && written.exists());
+    fs::remove_file(written).unwrap();
     assert_eq!(leftovers(&world.build.at("state")), [text(&world.build.oci("1.0").join("mine"))]);
 }
 
