@@ -12,6 +12,7 @@ impl Registry {
     /// # Errors
     /// The registry refuses the request, still has the manifest after it said that it does not exist, or cannot be reached.
     pub fn delete_manifest(&self, repository: &Repository, digest: &Digest) -> anyhow::Result<bool> {
+        self.forget_manifest(repository, digest);
         let url = self.url(repository, &format!("manifests/{digest}"))?;
         let call = Request::new(Method::DELETE, &url);
         let mut answer = self.send(repository.path(), &Scope::delete(repository.path()), call)?;

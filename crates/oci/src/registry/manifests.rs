@@ -70,6 +70,12 @@ impl Registry {
         }
     }
 
+    /// Forgets a manifest that this process has read, before it is deleted.
+    pub(super) fn forget_manifest(&self, repository: &Repository, digest: &Digest) {
+        let mut manifests = self.inner.manifests.lock().unwrap_or_else(PoisonError::into_inner);
+        manifests.remove(&(repository.path().to_owned(), *digest));
+    }
+
     /// Reads a manifest that must exist.
     pub(crate) fn needed(&self, repository: &Repository, reference: &Reference) -> anyhow::Result<FetchedManifest> {
         self.manifest(repository, reference)?.ok_or_else(|| {
