@@ -33,6 +33,12 @@ struct Introspected {
 struct Loaded {
     name: String,
     suite: Vec<String>,
+    /// How it runs; none if a setup, or the arguments, leave it out.
+    run: Option<Run>,
+}
+
+#[derive(Deserialize)]
+struct Run {
     should_fail: bool,
     env: BTreeMap<String, String>,
     unset: Vec<String>,
@@ -42,8 +48,6 @@ struct Loaded {
     args: Vec<String>,
     /// `true` for a program of another machine without anything that runs it.
     unrunnable: bool,
-    /// `false` if a setup, or the arguments, leave it out.
-    selected: bool,
     /// What the time limit is multiplied by; 0 or less means that there is none.
     timeout_multiplier: Option<f64>,
 }
@@ -65,20 +69,18 @@ pub(super) fn list(context: &Context<'_>) -> Result<Vec<ListedTest>, ListError> 
             return Err(malformed(&argv, format!("`meson test` does not know the test `{}`", test.name)));
         };
         taken[at] = true;
-        if loaded[at].selected {
-            tests.push(one(&build, test, &loaded[at]));
-        }
+        tests.extend(loaded[at].run.as_ref().map(|run| one(&build, test, run)));
     }
     Ok(tests)
 }
 
-fn one(build: &Path, test: Introspected, loaded: &Loaded) -> ListedTest {
+fn one(build: &Path, test: Introspected, run: &Run) -> ListedTest {
     let protocol = match test.protocol.as_str() {
         "tap" => Protocol::MesonTap,
         "rust" => Protocol::Libtest,
         _ => Protocol::None,
     };
-    let expected = if loaded.should_fail { Expected::FailureOrSignal } else { Expected::Success };
+    let expected = if run.should_fail { Expected::FailureOrSignal } else { Expected::Success };
     // GNU's codes for a skipped test and for one that could not be run, which tests that report otherwise do not have.
     let (skip_exit, fail_exit) =
         if protocol == Protocol::None { (vec![77], vec![99]) } else { (Vec::new(), Vec::new()) };
@@ -88,14 +90,14 @@ fn one(build: &Path, test: Introspected, loaded: &Loaded) -> ListedTest {
     labels.extend(test.suite.iter().filter_map(|suite| suite.split_once(':')).map(|(_, own)| own.to_owned()));
     labels.sort();
     labels.dedup();
-    let multiplier = loaded.timeout_multiplier.unwrap_or(1.0);
+    let multiplier = run.timeout_multiplier.unwrap_or(1.0);
     ListedTest {
         name: test.name,
-        argv: [loaded.wrapper.clone(), test.cmd, loaded.args.clone()].concat(),
+        argv: [run.wrapper.clone(), test.cmd, run.args.clone()].concat(),
         directory: test.workdir.unwrap_or_else(|| build.display().to_string()),
-        env: loaded.env.clone(),
-        unset: loaded.unset.clone(),
-        disabled: loaded.unrunnable.then(|| "it is a program for another machine, without an `exe_wrapper`".to_owned()),
+        env: run.env.clone(),
+        unset: run.unset.clone(),
+        disabled: run.unrunnable.then(|| "it is a program for another machine, without an `exe_wrapper`".to_owned()),
         // 0 or less means that there is no limit.
         timeout: test
             .timeout

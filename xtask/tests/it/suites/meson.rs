@@ -111,6 +111,77 @@ const SETUPS: &str = "project('setups', 'c')\nsh = find_program('sh')\n\
     test('further', sh, args: ['-c', 'test \"$1\" = \"a b\"', 'sh'], suite: 'quick')\n\
     test('long', sh, args: ['-c', 'sleep 2'], suite: 'long', timeout: 1)\n";
 
+/// A project with a subproject that has another test with the same name, and no setup.
+const PARTS: &str = "project('parts', 'c')\nsh = find_program('sh')\nadd_test_setup('slow', timeout_multiplier: 2)\nsubproject('dep')\n\
+    test('one', sh, args: ['-c', 'exit 0'], suite: 'quick')\n\
+    test('a[1]', sh, args: ['-c', 'exit 0'])\ntest('a1', sh, args: ['-c', 'exit 1'])\n";
+const DEP: &str = "project('dep', 'c')\nsh = find_program('sh')\n\
+    test('one', sh, args: ['-c', 'exit 1'])\ntest('only-dep', sh, args: ['-c', 'exit 0'])\n";
+
+/// Compares Drydock and `meson test` for arguments, each with the number of tests that they choose.
+fn agree_for(project: &Project, rows: &[(&[&str], usize)]) {
+    for (args, count) in rows {
+        declare(project, args);
+        let finished = project.xtask(&["ci", "-j", "2"]).run();
+        let own = meson_results(project.path(), args);
+        assert_eq!(own.len(), *count, "{args:?}: {own:?}");
+        let result = |word: &str| match word {
+            "OK" => "passed",
+            "TIMEOUT" => "failed timed-out",
+            _ => "failed failed{1}",
+        };
+        let named: Vec<(String, &str)> =
+            own.iter().map(|(name, word)| (name.replace('[', "-").replace(']', ""), result(word))).collect();
+        let expected: Vec<(&str, &str)> = named.iter().map(|(name, result)| (name.as_str(), *result)).collect();
+        agree(project, &finished, "suite", &expected);
+    }
+}
+
+fn declare(project: &Project, args: &[&str]) {
+    let args = serde_json::to_string(args).unwrap();
+    let jobs = format!("defaults: {{memory: 16MiB}}\njobs:\n  suite: {{for-each: {{meson: b, args: {args}}}}}\n");
+    std::fs::write(project.path().join("ci/jobs.yaml"), jobs).unwrap();
+}
+
+/// Arguments for which the tests cannot be listed, each with words of the message.
+fn refused_for(project: &Project, rows: &[(&[&str], &str)]) {
+    for (args, words) in rows {
+        declare(project, args);
+        let refused = project.xtask(&["ci", "-j", "2"]).run();
+        assert!(!refused.status.success() && refused.stderr.contains(words), "{args:?}: {}", refused.transcript());
+    }
+}
+
+#[test]
+fn meson_s_own_rules_select_tests_and_what_selects_none_is_an_error() {
+    if !need_tools(&[("meson", "meson"), ("ninja", "ninja-build"), ("gcc", "gcc")]) {
+        return;
+    }
+    let project = Project::new().file("meson.build", PARTS).file("subprojects/dep/meson.build", DEP).jobs("jobs: {}\n");
+    printed(project.path(), &["meson", "setup", "b"]);
+    agree_for(
+        &project,
+        &[
+            (&["--setup", "slow", "--no-suite", "dep"], 3),
+            (&["--setup", "slow", "--suite", "quick"], 1),
+            // A name without brackets before Meson 1.2, and a pattern since.
+            (&["a[1]"], 1),
+            (&["dep:"], 2),
+            (&["dep:one", "a1"], 2),
+            (&[":one"], 2),
+        ],
+    );
+    refused_for(
+        &project,
+        &[
+            (&["--setup", "slow"], "Meson has no test setup dep:slow; it has parts:slow"),
+            (&["one", "typo"], "the name typo selects no test"),
+            (&["--suite", "parts", "dep:one"], "the name dep:one selects no test"),
+            (&["--suite", "quick", "--suite", "typo"], "--suite typo selects no test"),
+        ],
+    );
+}
+
 #[test]
 fn setups_and_the_options_of_meson_test_are_followed() {
     if !need_tools(&[("meson", "meson"), ("ninja", "ninja-build"), ("gcc", "gcc")]) {
@@ -118,40 +189,25 @@ fn setups_and_the_options_of_meson_test_are_followed() {
     }
     let project = Project::new().file("meson.build", SETUPS).jobs("jobs: {}\n");
     printed(project.path(), &["meson", "setup", "b"]);
-    let declare = |args: &[&str]| {
-        let args = serde_json::to_string(args).unwrap();
-        let jobs = format!("defaults: {{memory: 16MiB}}\njobs:\n  suite: {{for-each: {{meson: b, args: {args}}}}}\n");
-        std::fs::write(project.path().join("ci/jobs.yaml"), jobs).unwrap();
-    };
-    let rows: [(&[&str], usize); 6] = [
-        (&[], 5),
-        (&["--setup=strict"], 4),
-        (&["--setup", "setups:strict", "--suite", "long"], 1),
-        (&["--no-suite=long", "--wrap", "env WRAPPED=yes MODE=strict"], 4),
-        (&["-t", "0", "--test-args", "'a b'"], 5),
-        (&["further", "setups:strict"], 2),
-    ];
-    for (args, count) in rows {
-        declare(args);
-        let finished = project.xtask(&["ci", "-j", "2"]).run();
-        let own = meson_results(project.path(), args);
-        assert_eq!(own.len(), count, "{args:?}: {own:?}");
-        let result = |word: &str| match word {
-            "OK" => "passed",
-            "TIMEOUT" => "failed timed-out",
-            _ => "failed failed{1}",
-        };
-        let expected: Vec<(&str, &str)> = own.iter().map(|(name, word)| (name.as_str(), result(word))).collect();
-        agree(&project, &finished, "suite", &expected);
-    }
-    for (args, words) in [
-        (&["--setup=none"][..], "Meson has no test setup setups:none; it has setups:strict, setups:usual"),
-        (&["--repeat=2"], "`args` of a Meson suite cannot have --repeat=2; they may have --setup"),
-        (&["--setup=strict", "--wrapper=env"], "both --wrapper and the test setup setups:strict"),
-        (&["nothing"], "`meson: b` lists no tests"),
-    ] {
-        declare(args);
-        let refused = project.xtask(&["ci", "-j", "2"]).run();
-        assert!(!refused.status.success() && refused.stderr.contains(words), "{args:?}: {}", refused.transcript());
-    }
+    agree_for(
+        &project,
+        &[
+            (&[], 5),
+            (&["--setup=strict"], 4),
+            (&["--setup", "setups:strict", "--suite", "long"], 1),
+            (&["--no-suite=long", "--wrap", "env WRAPPED=yes MODE=strict"], 4),
+            (&["-t", "0", "--test-args", "'a b'"], 5),
+            (&["further", "setups:strict"], 2),
+        ],
+    );
+    refused_for(
+        &project,
+        &[
+            (&["--setup=none"], "Meson has no test setup setups:none; it has setups:strict, setups:usual"),
+            (&["--repeat=2"], "`args` of a Meson suite cannot have --repeat=2; they may have --setup"),
+            (&["--setup=strict", "--wrapper=env"], "both --wrapper and the test setup setups:strict"),
+            (&["nothing"], "the name nothing selects no test"),
+            (&["--setup=strict", "strict", "long"], "the name long selects no test"),
+        ],
+    );
 }

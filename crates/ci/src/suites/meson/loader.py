@@ -1,8 +1,9 @@
 # Prints what `meson test` knows of each test, as JSON. It runs in the build directory; see meson.rs.
 import argparse, json, os, pickle, shlex, sys
-from fnmatch import fnmatch
+from types import SimpleNamespace
 sys.path[:0] = [p for p in sys.argv[1:2] if p]
 from mesonbuild import build
+from mesonbuild.mesonlib import MesonException
 from mesonbuild.mtest import TestHarness
 
 # The options of `meson test` that choose tests or change how one runs (mtest.py, `add_arguments`).
@@ -40,28 +41,39 @@ def setup_of(t):
     return found
 
 
-def is_named(t):
-    if not options.names:
-        return True
-    for name in options.names:
-        project, _, test = name.rpartition(':')
-        if fnmatch(t.project_name, project or '*') and fnmatch(t.name, test or '*'):
-            return True
-    return False
+def in_suites(t, suites):
+    return TestHarness.test_in_suites(t, suites)
 
 
-def is_selected(t, setup):
-    if TestHarness.test_in_suites(t, options.no_suite) or not is_named(t):
-        return False
+def called(name, among):
+    # Meson's own function, since versions differ: names may have wildcards from 1.2 on.
+    asked = SimpleNamespace(options=SimpleNamespace(args=[name]))
+    try:
+        return list(TestHarness.tests_from_args(asked, among))
+    except MesonException:
+        return []
+
+
+def selected():
+    """Pairs of a test and its setup, as `meson test` selects them (mtest.py, `get_tests`). What selects nothing is an error."""
+    left = [t for t in tests if not in_suites(t, options.no_suite)]
+    for suite in options.suite:
+        if not any(in_suites(t, [suite]) for t in left):
+            sys.exit('--suite %s selects no test' % suite)
     if options.suite:
-        return TestHarness.test_in_suites(t, options.suite)
-    return not (setup and TestHarness.test_in_suites(t, getattr(setup, 'exclude_suites', [])))
+        left = [t for t in left if in_suites(t, options.suite)]
+    by_name = [called(name, left) for name in options.names] or [left]
+    # Only now, since projects need not have the setup whose tests do not run.
+    setups = {id(t): setup_of(t) for found in by_name for t in found}
+    # `--suite` wins over what a setup leaves out.
+    out = {id(t) for t in left if not options.suite and in_suites(t, getattr(setups.get(id(t)), 'exclude_suites', []))}
+    for name, found in zip(options.names, by_name):
+        if all(id(t) in out for t in found):
+            sys.exit('the name %s selects no test' % name)
+    return [(t, setups[id(t)]) for t in left if id(t) in setups and id(t) not in out]
 
 
-before = dict(os.environ)
-out = []
-for t in tests:
-    setup = setup_of(t)
+def run_of(t, setup):
     after = setup.env.get_env(dict(before)) if setup else dict(before)
     after = t.env.get_env(after) if hasattr(t.env, 'get_env') else {**after, **t.env}
     env = {k: v for k, v in after.items() if before.get(k) != v}
@@ -80,8 +92,11 @@ for t in tests:
     multiplier = options.timeout_multiplier
     if multiplier is None and setup:
         multiplier = setup.timeout_multiplier
-    out.append({'name': t.name, 'suite': t.suite, 'should_fail': bool(fails), 'env': env, 'wrapper': wrapper,
-                'args': options.test_args, 'unset': sorted(k for k in before if k not in after),
-                'unrunnable': bool(foreign and t.exe_wrapper is None), 'selected': is_selected(t, setup),
-                'timeout_multiplier': multiplier})
-print(json.dumps(out))
+    return {'should_fail': bool(fails), 'env': env, 'unset': sorted(k for k in before if k not in after),
+            'wrapper': wrapper, 'args': options.test_args, 'unrunnable': bool(foreign and t.exe_wrapper is None),
+            'timeout_multiplier': multiplier}
+
+
+before = dict(os.environ)
+runs = {id(t): run_of(t, setup) for t, setup in selected()}
+print(json.dumps([{'name': t.name, 'suite': t.suite, 'run': runs.get(id(t))} for t in tests]))
