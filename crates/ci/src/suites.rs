@@ -12,6 +12,7 @@ use drydock_config::template::Values;
 mod automake;
 mod cargo;
 mod ctest;
+mod environment;
 mod make;
 mod meson;
 mod nextest;

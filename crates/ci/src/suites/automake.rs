@@ -3,25 +3,22 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::{Context, ListError, malformed, words};
+use super::environment::{self, Variables};
+use super::{Context, ListError, words};
 use drydock_config::jobs::{Expected, ListedTest, Protocol, TestRules};
+use rule::{Driver, Rule};
+
+mod rule;
 
 /// The deepest nesting of `SUBDIRS`.
 const DEEPEST: usize = 32;
 /// The variables that every directory is asked for.
-const VARIABLES: [&str; 11] = [
-    "TESTS",
-    "XFAIL_TESTS",
-    "SUBDIRS",
-    "TEST_EXTENSIONS",
-    "srcdir",
-    "LOG_COMPILER",
-    "AM_LOG_FLAGS",
-    "LOG_FLAGS",
-    "LOG_DRIVER",
-    "AM_TESTS_ENVIRONMENT",
-    "TESTS_ENVIRONMENT",
-];
+const VARIABLES: [&str; 8] =
+    ["TESTS", "XFAIL_TESTS", "SUBDIRS", "TEST_EXTENSIONS", "srcdir", "SHELL", "TEST_LOGS", "DISABLE_HARD_ERRORS"];
+/// Begins each line with the value of a variable.
+const BEGIN: &str = "drydock-variable ";
+/// The most tests that make is asked for at a time, since the length of an argument is limited.
+const AT_A_TIME: usize = 500;
 
 pub(super) fn list(context: &Context<'_>) -> Result<Vec<ListedTest>, ListError> {
     let top = context.built()?;
@@ -53,56 +50,34 @@ fn visit(
         return Ok(());
     }
     let extensions = split(&variables, "TEST_EXTENSIONS");
-    let kinds: Vec<String> =
-        extensions.iter().map(|extension| extension.trim_start_matches('.').to_uppercase()).collect();
-    let names: Vec<String> = kinds
-        .iter()
-        .flat_map(|kind| ["LOG_COMPILER", "LOG_FLAGS", "LOG_DRIVER"].map(|end| format!("{kind}_{end}")))
-        .chain(kinds.iter().map(|kind| format!("AM_{kind}_LOG_FLAGS")))
-        .collect();
-    let own = ask(context, directory, &names.iter().map(String::as_str).collect::<Vec<_>>())?;
-    let environment = environment(context, directory, &variables)?;
-    let expected_to_fail = split(&variables, "XFAIL_TESTS");
-    let of_log = |test: &String| {
-        let extension = extensions.iter().find(|extension| test.ends_with(extension.as_str()));
-        (log(test, extension.map(String::as_str)), test.clone())
-    };
+    let of_log = |test: &String| (format!("{}.log", base(test, &extensions)), test.clone());
     let by_log: BTreeMap<String, String> = listed.iter().map(of_log).collect();
     let dependencies = dependencies(context, directory, &by_log)?;
-    for test in listed {
-        let kind = extensions.iter().zip(&kinds).find(|(extension, _)| test.ends_with(extension.as_str()));
-        let get = |end: &str| match kind {
-            Some((_, kind)) if end.starts_with("AM_") => own.get(&format!("AM_{kind}_{}", &end[3..])),
-            Some((_, kind)) => own.get(&format!("{kind}_{end}")),
-            None => variables.get(end),
-        };
-        let command =
-            ["LOG_COMPILER", "AM_LOG_FLAGS", "LOG_FLAGS"].map(|end| get(end).map_or("", String::as_str)).join(" ");
-        let sources = variables.get("srcdir").map_or(".", String::as_str);
-        let mut argv = shell_words(context, directory, &command, (&test, sources))?;
-        argv.push(file(directory, &test, sources));
-        let expected = if expected_to_fail.contains(&test) { Expected::FailureOrSignal } else { Expected::Success };
-        let driver = get("LOG_DRIVER").map_or("", String::as_str);
-        let tap = driver.contains("tap-driver");
-        let protocol = if tap { Protocol::Tap } else { Protocol::None };
-        let own_driver = !driver.is_empty() && !KNOWN_DRIVERS.iter().any(|known| driver.contains(known));
-        let (argv, expected) =
-            if own_driver { (driven(driver, &test, expected, argv), Expected::Success) } else { (argv, expected) };
-        let log = log(&test, kind.map(|(extension, _)| extension.as_str()));
-        let follows = dependencies.get(&log).into_iter().flatten().filter_map(|log| by_log.get(log));
+    let rules = rules(context, directory, &variables, &listed)?;
+    let mut exported = environment::of_make(context, directory, &[], &[])?;
+    exported.set.insert("srcdir".to_owned(), variables.get("srcdir").cloned().unwrap_or_else(|| ".".to_owned()));
+    let shell = variables.get("SHELL").filter(|shell| !shell.contains(' ')).map_or("/bin/sh", String::as_str);
+    let commands = rule::commands(context, directory, shell, &rules, &exported)?;
+    for (rule, command) in rules.iter().zip(commands) {
+        let follows = dependencies.get(&format!("{}.log", rule.base)).into_iter().flatten();
+        let follows = follows.filter_map(|log| by_log.get(log)).map(|test| format!("{name}{test}")).collect();
+        let driver = rule.driver();
+        let expected = if rule.fails && driver != Driver::Own { Expected::FailureOrSignal } else { Expected::Success };
+        let protocol = if driver == Driver::Tap { Protocol::Tap } else { Protocol::None };
+        // GNU's codes for a skipped test and for one that could not be run, which TAP does not have.
+        let fails = driver == Driver::Own || (driver == Driver::Plain && rule.hard_errors);
         tests.push(ListedTest {
-            name: format!("{name}{test}"),
-            argv,
+            name: format!("{name}{}", rule.test),
+            argv: command.argv,
             directory: directory.display().to_string(),
-            env: environment.set.clone(),
-            unset: environment.unset.clone(),
-            follows: follows.map(|test| format!("{name}{test}")).collect(),
-            // GNU's codes for a skipped test and for one that could not be run, which TAP does not have.
+            env: command.environment.set,
+            unset: command.environment.unset,
+            follows,
             rules: TestRules {
                 expected,
                 protocol,
-                skip_exit: if tap { Vec::new() } else { vec![77] },
-                fail_exit: if tap { Vec::new() } else { vec![99] },
+                skip_exit: if driver == Driver::Tap { Vec::new() } else { vec![77] },
+                fail_exit: if fails { vec![99] } else { Vec::new() },
                 ..TestRules::default()
             },
             ..ListedTest::default()
@@ -111,46 +86,67 @@ fn visit(
     Ok(())
 }
 
-/// The words that the shell makes of the command before a test. `f` is the test, and there are the other variables that the rules of
-/// automake set (lib/am/check.am, `am__check_pre`).
-fn shell_words(
+/// What make's variables are for each test, in the rule for its log.
+fn rules(
     context: &Context<'_>,
     directory: &Path,
-    command: &str,
-    (test, sources): (&str, &str),
-) -> Result<Vec<String>, ListError> {
-    if !command.contains(['"', '\'', '$', '\\', '`', '*', '?', '[', '~', '{']) {
-        return Ok(command.split_whitespace().map(str::to_owned).collect());
+    variables: &Variables,
+    listed: &[String],
+) -> Result<Vec<Rule>, ListError> {
+    let extensions = split(variables, "TEST_EXTENSIONS");
+    let expected_to_fail = split(variables, "XFAIL_TESTS");
+    let one_by_one = split(variables, "TEST_LOGS").is_empty();
+    let hard_errors = !one_by_one && split(variables, "DISABLE_HARD_ERRORS").is_empty();
+    let sources = variables.get("srcdir").map_or(".", String::as_str);
+    let mut rules = Vec::with_capacity(listed.len());
+    for some in listed.chunks(AT_A_TIME) {
+        let words = some.iter().map(|test| {
+            let kind = extensions.iter().find(|extension| test.ends_with(extension.as_str()));
+            let kind = kind.map(|extension| format!("{}_", extension.trim_start_matches('.').to_uppercase()));
+            let built = directory.join(test).is_file() || !directory.join(sources).join(test).is_file();
+            let source = if built { test.clone() } else { format!("{sources}/{test}") };
+            format!("{source}|{}|{}", base(test, &extensions), kind.unwrap_or_default())
+        });
+        let part = |number: usize| format!("$(word {number},$(subst |, ,$(drydock-test)))");
+        let (source, base_name, kind) = (part(1), part(2), part(3));
+        let show = |text: &str| format!("$(info {BEGIN}={text})");
+        let one_test = [
+            show(if one_by_one { "$(TESTS_ENVIRONMENT)" } else { "$(AM_TESTS_ENVIRONMENT) $(TESTS_ENVIRONMENT)" }),
+            show(&format!("$({kind}LOG_DRIVER)")),
+            show(&format!("$(AM_{kind}LOG_DRIVER_FLAGS) $({kind}LOG_DRIVER_FLAGS)")),
+            show(&format!("$({kind}LOG_COMPILE)")),
+            show("$(AM_TESTS_FD_REDIRECT)"),
+        ]
+        .concat();
+        // The automatic variables are those of the rule for the test's log.
+        let asked = format!(
+            "$(foreach drydock-test,{},$(foreach @,{base_name}.log,$(foreach *,{base_name},$(foreach <,{source},{one_test}))))",
+            words.collect::<Vec<_>>().join(" ")
+        );
+        let values = asking(context, directory, &asked)?;
+        for (test, values) in some.iter().zip(values.chunks(5)) {
+            let value = |at: usize| values.get(at).map(|(_, value)| value.clone()).unwrap_or_default();
+            let own = |at: usize| if one_by_one { String::new() } else { value(at) };
+            rules.push(Rule {
+                test: test.clone(),
+                base: base(test, &extensions).to_owned(),
+                fails: expected_to_fail.contains(test),
+                one_by_one,
+                hard_errors,
+                before: value(0),
+                driver: own(1),
+                driver_flags: own(2),
+                compile: own(3),
+                redirect: value(4),
+            });
+        }
     }
-    let script = format!(
-        "f=$1 p=$1; if test -f \"./$f\"; then dir=./; elif test -f \"$f\"; then dir=; else dir=$srcdir/; fi; tst=$dir$f\n\
-         set -- {command}\nfor word; do printf '%s\\0' \"$word\"; done"
-    );
-    let argv = words(&["sh", "-c", &script, "sh", test]);
-    let output = context.read(&argv, directory, &[("srcdir", sources.to_owned())])?;
-    Ok(output.split_terminator('\0').map(str::to_owned).collect())
+    Ok(rules)
 }
 
-/// Drivers whose rules Drydock has itself: that of automake, and that for TAP.
-const KNOWN_DRIVERS: [&str; 2] = ["test-driver", "tap-driver"];
-
-/// The command that runs a test by a driver of the project's own, and ends as its result says (automake manual, "API for Custom
-/// Test Drivers").
-fn driven(driver: &str, test: &str, expected: Expected, argv: Vec<String>) -> Vec<String> {
-    let script = concat!(
-        "d=$(mktemp -d) || exit 99; trap 'rm -rf \"$d\"' EXIT; driver=$1 name=$2 fails=$3; shift 3\n",
-        "$driver --test-name \"$name\" --log-file \"$d/log\" --trs-file \"$d/trs\" --color-tests no ",
-        "--enable-hard-errors yes --expect-failure \"$fails\" -- \"$@\" || exit 99\n",
-        "cat \"$d/log\"; result=$(sed -n 's/^:global-test-result: *//p' \"$d/trs\"); echo \"the driver's result: $result\"\n",
-        "case $result in PASS|XFAIL) exit 0;; SKIP) exit 77;; FAIL|XPASS) exit 1;; *) exit 99;; esac"
-    );
-    let fails = if expected == Expected::Success { "no" } else { "yes" };
-    [words(&["sh", "-c", script, "sh", driver, test, fails]), argv].concat()
-}
-
-/// The name of a test's log.
-fn log(test: &str, extension: Option<&str>) -> String {
-    format!("{}.log", extension.and_then(|extension| test.strip_suffix(extension)).unwrap_or(test))
+/// The name of a test's log without `.log`.
+fn base<'a>(test: &'a str, extensions: &[String]) -> &'a str {
+    extensions.iter().find_map(|extension| test.strip_suffix(extension.as_str())).unwrap_or(test)
 }
 
 /// The logs that must be there before each log, from the rules of the project: `foo.log: bar.log`.
@@ -178,24 +174,16 @@ fn dependencies(
     Ok(found)
 }
 
-/// The test's file as the directory's make would find it: built, or in the sources.
-fn file(directory: &Path, test: &str, sources: &str) -> String {
-    if test.starts_with('/') {
-        test.to_owned()
-    } else if directory.join(test).is_file() || !directory.join(sources).join(test).is_file() {
-        format!("./{test}")
-    } else {
-        format!("{sources}/{test}")
-    }
+/// The values of variables, as make expands them.
+fn ask(context: &Context<'_>, directory: &Path, names: &[&str]) -> Result<Variables, ListError> {
+    let names = names.join(" ");
+    let asked = format!("$(foreach drydock-name,{names},$(info {BEGIN}$(drydock-name)=$($(drydock-name))))");
+    Ok(asking(context, directory, &asked)?.into_iter().collect())
 }
 
-/// The values of variables, as make expands them.
-fn ask(context: &Context<'_>, directory: &Path, names: &[&str]) -> Result<BTreeMap<String, String>, ListError> {
-    const BEGIN: &str = "drydock-variable ";
-    let rule = format!(
-        ".PHONY: drydock-list\ndrydock-list: ; @: $(foreach name,{},$(info {BEGIN}$(name)=$($(name))))",
-        names.join(" ")
-    );
+/// The names and values that make prints when it expands a text in a recipe.
+fn asking(context: &Context<'_>, directory: &Path, text: &str) -> Result<Vec<(String, String)>, ListError> {
+    let rule = format!(".PHONY: drydock-list\ndrydock-list: ; @: {text}");
     let mut argv = words(&["make", "--no-print-directory", "-s"]);
     argv.extend(context.source.args.iter().cloned());
     argv.extend([format!("--eval={rule}"), "drydock-list".to_owned()]);
@@ -204,40 +192,6 @@ fn ask(context: &Context<'_>, directory: &Path, names: &[&str]) -> Result<BTreeM
     Ok(lines.map(|(name, value)| (name.to_owned(), value.trim().to_owned())).collect())
 }
 
-fn split(variables: &BTreeMap<String, String>, name: &str) -> Vec<String> {
+fn split(variables: &Variables, name: &str) -> Vec<String> {
     variables.get(name).map(|text| text.split_whitespace().map(str::to_owned).collect()).unwrap_or_default()
-}
-
-/// What the shell text before each test does to its environment.
-struct TestEnvironment {
-    /// The variables that it sets, with their values.
-    set: BTreeMap<String, String>,
-    /// Those that it removes.
-    unset: Vec<String>,
-}
-
-/// Runs the shell text that make has before each test, and compares the variables before and after it.
-fn environment(
-    context: &Context<'_>,
-    directory: &Path,
-    variables: &BTreeMap<String, String>,
-) -> Result<TestEnvironment, ListError> {
-    let text = |name: &str| variables.get(name).map_or("", String::as_str);
-    let script = format!("{} {} env -0", text("AM_TESTS_ENVIRONMENT"), text("TESTS_ENVIRONMENT"));
-    let source = text("srcdir").to_owned();
-    let read = |script: &str| -> Result<BTreeMap<String, String>, ListError> {
-        let argv = words(&["sh", "-c", script]);
-        let output = context.read(&argv, directory, &[("srcdir", source.clone())])?;
-        let pairs = output.split('\0').filter(|pair| !pair.is_empty()).map(|pair| {
-            let (name, value) = pair.split_once('=').ok_or_else(|| malformed(&argv, "a line without `=`"))?;
-            Ok((name.to_owned(), value.to_owned()))
-        });
-        pairs.collect()
-    };
-    let before = read("env -0")?;
-    let mut after = read(&script)?;
-    let unset = before.keys().filter(|name| !after.contains_key(*name)).cloned().collect();
-    after.retain(|name, value| before.get(name) != Some(value) && name != "_");
-    after.insert("srcdir".to_owned(), source);
-    Ok(TestEnvironment { set: after, unset })
 }

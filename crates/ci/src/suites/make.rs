@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use super::environment::{self, Changes};
 use super::{Context, ListError, malformed, words};
 use drydock_base::units::ByteSize;
 use drydock_config::jobs::{ListedTest, TestRules};
@@ -22,9 +23,6 @@ const PREREQUISITES: &str = "prerequisites";
 const FORCE: &str = "drydock-force";
 /// What make says if it takes a test for done.
 const DID_NOTHING: [&str; 2] = [r"(?m)^make: '.*' is up to date\.$", r"(?m)^make: Nothing to be done for '.*'\.$"];
-/// Variables that make changes in the environment of everything that it runs.
-const OF_MAKE: [&str; 8] =
-    ["MAKEFLAGS", "MAKELEVEL", "MFLAGS", "MAKEOVERRIDES", "MAKE_TERMOUT", "MAKE_TERMERR", "SHLVL", "_"];
 
 pub(super) fn list(context: &Context<'_>) -> Result<Vec<ListedTest>, ListError> {
     let directory = &context.directory;
@@ -65,7 +63,7 @@ pub(super) fn list(context: &Context<'_>) -> Result<Vec<ListedTest>, ListError> 
         return Err(malformed(&argv, problem));
     }
     let goals = goals(&database, context);
-    let (env, unset) = environment(context, &goals, &activated)?;
+    let Changes { set: env, unset } = environment::of_make(context, &context.directory, &goals, &activated)?;
     let own: BTreeMap<String, String> = activated.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
     let base = ListedTest { directory: directory.display().to_string(), env, unset, ..ListedTest::default() };
     let made: Vec<String> = plan.made.iter().map(|name| (*name).to_owned()).collect();
@@ -166,33 +164,4 @@ fn by_make(database: &Database<'_>, make: &[String], test: &Test<'_>) -> Vec<Str
     argv.extend(test.made.iter().chain(&test.needs).filter(is_old).map(|need| format!("--old-file={need}")));
     argv.push(test.name.to_owned());
     argv
-}
-
-/// The values of variables of the environment.
-type Variables = BTreeMap<String, String>;
-
-/// The variables that make exports to what it runs, and those that it removes.
-fn environment(
-    context: &Context<'_>,
-    goals: &[String],
-    activated: &[(&str, String)],
-) -> Result<(Variables, Vec<String>), ListError> {
-    let read = |argv: &[String], more: &[(&str, String)]| -> Result<Variables, ListError> {
-        let output = context.read(argv, &context.directory, more)?;
-        // What comes before the first NUL was printed by the Makefile itself.
-        let pairs = output.split('\0').skip(1).filter(|pair| !pair.is_empty()).map(|pair| {
-            let (name, value) = pair.split_once('=').ok_or_else(|| malformed(argv, "a line without `=`"))?;
-            Ok((name.to_owned(), value.to_owned()))
-        });
-        pairs.filter(|pair| pair.as_ref().map_or(true, |(name, _)| !OF_MAKE.contains(&name.as_str()))).collect()
-    };
-    let print = "printf '\\000'; env -0";
-    let before = read(&words(&["sh", "-c", print]), &[])?;
-    let mut argv = words(&["make", "--no-print-directory", "-s"]);
-    argv.extend(context.source.args.iter().chain(goals).cloned());
-    argv.extend([format!("--eval=.PHONY: drydock-list\ndrydock-list: ; {print}"), "drydock-list".to_owned()]);
-    let mut after = read(&argv, activated)?;
-    let unset = before.keys().filter(|name| !after.contains_key(*name)).cloned().collect();
-    after.retain(|name, value| before.get(name) != Some(value));
-    Ok((after, unset))
 }
