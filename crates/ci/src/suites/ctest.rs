@@ -84,10 +84,17 @@ fn one(context: &Context<'_>, resources: &Resources, test: Test) -> (ListedTest,
     for Property { name, value } in test.properties {
         match name.as_str() {
             "WORKING_DIRECTORY" => listed.directory = text(&value),
-            "ENVIRONMENT" => listed.env.extend(texts(&value).iter().filter_map(|pair| {
-                let (name, value) = pair.split_once('=')?;
-                Some((name.to_owned(), value.to_owned()))
-            })),
+            "ENVIRONMENT" => {
+                for pair in texts(&value) {
+                    match pair.split_once('=') {
+                        Some((name, value)) => {
+                            listed.env.insert(name.to_owned(), value.to_owned());
+                        }
+                        // CTest removes such a variable.
+                        None => listed.unset.push(pair),
+                    }
+                }
+            }
             "ENVIRONMENT_MODIFICATION" => modifications = texts(&value),
             // 0 or less means that there is no limit.
             "TIMEOUT" => listed.timeout = seconds(&value),
@@ -155,8 +162,14 @@ fn modify(context: &Context<'_>, test: &mut ListedTest, modifications: &[String]
     let ListedTest { env, unset, .. } = test;
     // The value before the first modification, for `reset`.
     let original = env.clone();
-    for (name, operation) in modifications.iter().filter_map(|text| text.split_once('=')) {
-        let (operation, value) = operation.split_once(':').unwrap_or((operation, ""));
+    let parts = |text: &str| {
+        let (name, operation) = text.split_once('=')?;
+        let (operation, value) = operation.split_once(':')?;
+        Some((name.to_owned(), operation.to_owned(), value.to_owned()))
+    };
+    for modification in modifications {
+        let Some((name, operation, value)) = parts(modification) else { return cannot_run(test, modification) };
+        let (name, operation, value) = (&name, operation.as_str(), value.as_str());
         let was_unset = unset.iter().any(|other| other == name);
         unset.retain(|other| other != name);
         let inherited = || context.variable(name).filter(|_| !was_unset);
@@ -185,10 +198,17 @@ fn modify(context: &Context<'_>, test: &mut ListedTest, modifications: &[String]
                     continue;
                 }
             },
-            _ => continue,
+            _ => return cannot_run(test, modification),
         };
         env.insert(name.to_owned(), changed);
     }
+}
+
+/// CTest does not run a test with a modification that it does not understand, and counts it as failed.
+fn cannot_run(test: &mut ListedTest, modification: &str) {
+    let said = format!("invalid `ENVIRONMENT_MODIFICATION`: {modification}");
+    test.argv = words(&["sh", "-c", "echo \"$1\" >&2; exit 99", "sh", &said]);
+    test.rules.fail_exit.push(99);
 }
 
 fn text(value: &Value) -> String {

@@ -21,6 +21,10 @@ const TESTS: &[(&str, &str, &str, &str, &str)] = &[
     ("fail-text", "0 ERR7", "FAIL_REGULAR_EXPRESSION ERR[0-9]", "failed failed{0}", "fail"),
     ("fail-text-will-fail", "0 ERR7", "FAIL_REGULAR_EXPRESSION ERR[0-9] WILL_FAIL TRUE", "passed", "run"),
     ("disabled", "3", "DISABLED TRUE", "skipped", "disabled"),
+    // CTest removes a variable without a value, and does not run a test with a modification that it does not know.
+    ("no-value", "0 $HOME", "ENVIRONMENT HOME PASS_REGULAR_EXPRESSION \"^unset\"", "passed", "run"),
+    ("unknown-change", "3", "ENVIRONMENT_MODIFICATION A=wrong:1 WILL_FAIL TRUE", "failed failed{99}", "fail"),
+    ("incomplete-change", "0", "ENVIRONMENT_MODIFICATION A=unset", "failed failed{99}", "fail"),
     (
         "environment",
         "0 $A $B $C $D",
