@@ -82,7 +82,8 @@ pub fn list(job: &Job, source: &TestSource, project: &Path) -> Result<Vec<Listed
     let context = Context {
         source,
         project,
-        directory: project.join(job.directory.render(&values)),
+        // Without a `.` in it: the variables of a virtual environment name it.
+        directory: project.join(job.directory.render(&values)).components().collect(),
         env: job.env.iter().map(|(name, value)| (name.clone(), value.render(&values))).collect(),
         pass_env: &job.pass_env,
         bounds: Bounds { output: MOST_LISTED, time: job.timeout },

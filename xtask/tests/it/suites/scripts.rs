@@ -86,6 +86,42 @@ fn each_test_of_pytest_is_a_job_and_pytest_agrees() {
     assert_eq!(verdicts, own);
 }
 
+/// A test that says what it sees of the virtual environment.
+const IN_ENVIRONMENT: &str = r#"
+import os, shutil, subprocess, sys
+def test_environment():
+    venv = os.path.join(os.getcwd(), ".venv")
+    assert sys.prefix == venv and os.environ["VIRTUAL_ENV"] == venv
+    assert shutil.which("helper") == os.path.join(venv, "bin", "helper")
+    assert subprocess.run(["python3", "-c", "import sys; print(sys.prefix)"], capture_output=True, text=True).stdout.strip() == venv
+"#;
+
+#[test]
+fn tests_run_in_a_virtual_environment_as_if_it_were_activated() {
+    if !need_tools(&[("pytest-3", "python3-pytest"), ("python3", "python3")]) {
+        return;
+    }
+    let declared = "defaults: {memory: 64MiB}\njobs:\n  inside: {for-each: {pytest: tests}}\n  \
+                    outside: {for-each: {pytest: tests}, env: {PATH: '/usr/bin:/bin'}}\n";
+    let project = Project::new().file("tests/test_all.py", IN_ENVIRONMENT).jobs(declared);
+    let at = project.path();
+    let venv = ["/usr/bin/python3", "-m", "venv", "--without-pip", "--system-site-packages", ".venv"];
+    assert_eq!(printed(at, &venv).code(), 0);
+    let pytest = format!("#!{}/.venv/bin/python3\nimport pytest, sys\nsys.exit(pytest.main())\n", at.display());
+    for (name, text) in [("pytest", pytest.as_str()), ("helper", "#!/bin/sh\n")] {
+        let path = at.join(".venv/bin").join(name);
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    }
+    let finished = run(&project);
+    let result = |job: &str| {
+        run_json(&project).job(&format!("{job}/tests/test_all.py::test_environment")).unwrap().result.clone()
+    };
+    assert_eq!(result("inside"), "passed", "{}", finished.transcript());
+    // A job that sets PATH decides for itself.
+    assert_eq!(result("outside"), "failed", "{}", finished.transcript());
+}
+
 #[test]
 fn each_script_that_prints_tap_is_a_job_and_prove_agrees() {
     if !need_tools(&[("perl", "perl"), ("prove", "perl")]) {
@@ -98,6 +134,9 @@ fn each_script_that_prints_tap_is_a_job_and_prove_agrees() {
         ("bad.t", "use Test::More; ok(0, 'bad'); done_testing;", "failed failed{1}", "Failed"),
         ("no-plan.t", "print \"ok 1\\n\"", "failed failed{0}", "All 1 subtests passed"),
         ("library.t", "use Own; print \"1..1\\nok 1\\n\"", "passed", "ok"),
+        // As prove does it, the modules are found from another directory, by programs that the test starts, and with checks for taint.
+        ("away.t", "chdir '/'; require Own; print `$^X -MOwn -e 'print \"1..1\\nok 1\\n\"'`", "passed", "ok"),
+        ("taint.t", "#!/usr/bin/perl -T\nuse Own; print \"1..1\\nok 1\\n\"", "passed", "ok"),
         ("none.t", "print \"hello\\n\"", "failed nothing-tested", "No subtests run"),
     ];
     let mut project = Project::new()
