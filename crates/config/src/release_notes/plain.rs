@@ -139,7 +139,7 @@ fn title(line: &str) -> Option<&str> {
     let all: Vec<&str> = words(line).filter(|word| !bare(word).is_empty()).collect();
     // `Fri Aug 7, 2020: Released lamp 1.2.3`, `2024-01-02 -- 1.2.3`
     let all = all.get(date_words(&all)..)?;
-    let place = all.iter().position(|word| is_version(bare(word)))?;
+    let place = all.iter().position(|word| version_of(word).is_some())?;
     let may_begin = |word: &&str| BEFORE.contains(&bare(word).trim_start_matches('[').to_lowercase().as_str());
     // One word may be the name of the project.
     let begins = all[..place].iter().filter(|word| !may_begin(word)).count() <= 1 && place <= 6;
@@ -150,7 +150,18 @@ fn title(line: &str) -> Option<&str> {
     let ends = rest.first().is_none_or(|word| may_follow(word) || begins_date(word))
         || is_named
         || all[place].ends_with([':', ',', ')', ']']);
-    (begins && ends).then(|| bare(all[place]))
+    if begins && ends { version_of(all[place]) } else { None }
+}
+
+/// The version that a word is, alone or after the name of the project: `1.2.3`, `lamp-1.2.3`.
+fn version_of(word: &str) -> Option<&str> {
+    let word = bare(word);
+    if is_version(word) {
+        return Some(word);
+    }
+    let (at, _) = word.match_indices('-').find(|(at, _)| word[at + 1..].starts_with(|c: char| c.is_ascii_digit()))?;
+    let version = &word[at + 1..];
+    (word.starts_with(|first: char| first.is_alphabetic()) && is_version(version)).then_some(version)
 }
 
 /// The later version of `CHANGES FROM 3.3a TO 3.4`, or of `Changes between 3.3a and 3.4`.
@@ -232,6 +243,8 @@ mod tests {
                 "* Noteworthy changes in release 1.2.2 (2023-01-02) [stable]",
             ),
             ("* Changes in 1.2.3", "* Changes in 1.2.2"),
+            ("* lamp-1.2.3", "* lamp-1.2.2"),
+            ("lamp-oil-1.2.3 (2024-01-02)", "lamp-oil-1.2.2 (2023-01-02)"),
             ("1.2.3\n~~~~~", "1.2.2\n~~~~~"),
             ("Changes\n*******\n\n1.2.3 (2024-01-02)\n^^^^^^^^^^^^^^^^^^", "1.2.2 (2023-01-02)\n^^^^^^^^^^^^^^^^^^"),
             ("#######\nChanges\n#######\n\n+++++\n1.2.3\n+++++", "+++++\n1.2.2\n+++++"),
@@ -279,6 +292,7 @@ mod tests {
             "Please upgrade lamp 1.2.3 soon",
             "On Friday 2 people used lamp 1.2.3 together",
             "May 1.2.3 live long",
+            "Please upgrade lamp-1.2.3 soon",
             "  1.2.3",
             "* Fixed what 1.2.3 broke",
             "**1.2.3**",
