@@ -62,9 +62,9 @@ pub(crate) struct OfRelease {
     /// Tag that names the version, if the commit has several
     #[arg(long, value_name = "NAME")]
     pub tag: Option<String>,
-    /// Do not require a tag; the version is derived, as in 1.2+git20260601.0123456789ab
-    #[arg(long, conflicts_with = "tag")]
-    pub untagged: bool,
+    /// Do not require a tag; the version is derived, as in 1.2+git20260601.0123456789ab, or given for a clone without tags
+    #[arg(long, value_name = "VERSION", num_args = 0..=1, require_equals = true, conflicts_with = "tag")]
+    pub untagged: Option<Option<Version>>,
     /// Build a nightly of this next version, or exactly the nightly with this version [default: the declared next version]
     #[arg(long, value_name = "NEXT", num_args = 0..=1, conflicts_with_all = ["tag", "untagged"])]
     pub nightly: Option<Option<Version>>,

@@ -16,10 +16,10 @@ use drydock_oci::engine::EngineKind;
 impl From<cli::OfRelease> for ReleaseSelector {
     fn from(options: cli::OfRelease) -> ReleaseSelector {
         let cli::OfRelease { commit, tag, untagged, nightly } = options;
-        let version = match nightly {
-            Some(next) => VersionSource::Nightly(next),
-            None if untagged => VersionSource::Untagged,
-            None => VersionSource::Tag(tag),
+        let version = match (nightly, untagged) {
+            (Some(next), _) => VersionSource::Nightly(next),
+            (None, Some(version)) => VersionSource::Untagged(version),
+            (None, None) => VersionSource::Tag(tag),
         };
         ReleaseSelector { revision: commit, version }
     }

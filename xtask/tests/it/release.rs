@@ -20,6 +20,7 @@ mod sbom;
 mod scratch;
 mod signing;
 mod status;
+mod trials;
 mod unpackers;
 mod vendored;
 mod verify;

@@ -102,7 +102,8 @@ pub fn prove(request: &Request<'_>, watch: &mut dyn FnMut(&str)) -> anyhow::Resu
     match &request.manifest.tag {
         Some(tag) => argv.extend(["--tag".to_owned(), tag.name.clone()]),
         None if is_nightly => argv.extend(["--nightly".to_owned(), version.clone()]),
-        None => argv.push("--untagged".to_owned()),
+        // Its clone has no tags.
+        None => argv.push(format!("--untagged={version}")),
     }
     watch("varied rebuild: the release is built again in another environment");
     let environment = environment(varied.variables(&home).context("cannot write to a temporary directory")?);

@@ -146,7 +146,7 @@ impl cli::ReleaseVerify {
         let source = match &manifest.tag {
             _ if NightlyVersion::parse(&version).is_some() => VersionSource::Nightly(Some(version.clone())),
             Some(tag) => VersionSource::Tag(Some(tag.name.clone())),
-            None => VersionSource::Untagged,
+            None => VersionSource::Untagged(Some(version.clone())),
         };
         match commit.version(&source) {
             Ok((found, tag)) if tag == manifest.tag && found == version => {}

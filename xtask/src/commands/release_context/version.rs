@@ -19,7 +19,7 @@ impl DeclaredCommit {
                 let (version, tag) = self.tagged(name.as_deref())?;
                 Ok((version, Some(tag)))
             }
-            VersionSource::Untagged => Ok((self.untagged()?, None)),
+            VersionSource::Untagged(given) => Ok((self.untagged(given.as_ref())?, None)),
             VersionSource::Nightly(next) => Ok((self.nightly(next.as_ref())?, None)),
         }
     }
@@ -64,13 +64,36 @@ impl DeclaredCommit {
         )))
     }
 
-    /// The version of the first version file, with the commit's date and abbreviated name.
-    fn untagged(&self) -> anyhow::Result<Version> {
-        let base = self.in_version_file()?.map_or_else(|| "0".to_owned(), |version| version.to_string());
-        let date = date(self.sources()?.epoch)?;
-        format!("{base}+git{date}.{}", self.id.short())
+    /// The version of the first version file, with the commit's date and abbreviated name. Without such a file, it begins with the
+    /// highest release in the history, or as the given one does.
+    fn untagged(&self, given: Option<&Version>) -> anyhow::Result<Version> {
+        let place = format!("+git{}.{}", date(self.sources()?.epoch)?, self.id.short());
+        let refused = |given: &Version| {
+            let text = format!("{given} is not the version of a trial of {}", self.id.short());
+            Failure::usage(format!("{text}; expected a version and `{place}`"))
+        };
+        let base = match (self.in_version_file()?, given) {
+            (Some(version), _) => version.to_string(),
+            (None, Some(given)) => {
+                let base = given.as_str().strip_suffix(&place).filter(|base| !base.is_empty());
+                base.ok_or_else(|| refused(given))?.to_owned()
+            }
+            (None, None) => self.last_release()?.map_or_else(|| "0".to_owned(), |version| version.to_string()),
+        };
+        let version: Version = format!("{base}{place}")
             .parse()
-            .map_err(|bad| Failure::declaration(format!("cannot derive a version: {bad}")))
+            .map_err(|bad| Failure::declaration(format!("cannot derive a version: {bad}")))?;
+        match given.filter(|given| **given != version) {
+            Some(given) => Err(refused(given)),
+            None => Ok(version),
+        }
+    }
+
+    /// The highest version that a tag in the history names.
+    fn last_release(&self) -> Result<Option<Version>, drydock_base::exec::Error> {
+        let tags = self.repository.tags_until(&self.id)?;
+        let released = tags.iter().filter_map(|name| self.declaration.tag.version_in(name));
+        Ok(released.reduce(|a, b| if is_above(&b, &a) { b } else { a }))
     }
 
     /// The version of a nightly of `next`, or `next` itself when it is that of a nightly of this commit.
@@ -85,9 +108,7 @@ impl DeclaredCommit {
         }
         let git = |why: HistoryError| Failure::missing(format!("cannot derive the version of the nightly: {why}"));
         let (number, newest) = self.repository.history(&self.id).map_err(git)?;
-        let tags = self.repository.tags_until(&self.id).map_err(|error| git(error.into()))?;
-        let released = tags.iter().filter_map(|name| self.declaration.tag.version_in(name));
-        let last = released.reduce(|a, b| if is_above(&b, &a) { b } else { a });
+        let last = self.last_release().map_err(|error| git(error.into()))?;
         let next = match next.or(self.declaration.nightly.next.as_ref()) {
             Some(next) => next.clone(),
             // Without either, the one after the last release, as the check of that release said.
