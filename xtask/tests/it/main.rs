@@ -9,6 +9,7 @@ mod deaths;
 mod deb;
 mod declarations;
 mod docker;
+mod doctor;
 mod documents;
 mod exit_codes;
 mod first_hour;
