@@ -92,7 +92,8 @@ fn skipped(facts: &Facts) -> Option<Field> {
     let is_script = |job: &JobDraft| match (&job.suite, program(job)) {
         (Some(suite), _) => ["automake", "make"].contains(&suite.key),
         (None, Some(first)) => {
-            ["make", "bmake", "gmake", "cmake", "sh"].contains(&first.as_str()) || first.ends_with(".sh")
+            ["make", "bmake", "gmake", "cmake", "sh", "bash", "python3", "perl"].contains(&first.as_str())
+                || first.ends_with(".sh")
         }
         (None, None) => false,
     };

@@ -50,6 +50,9 @@ pub fn files(facts: &Facts, tree: &Tree) -> Result<Vec<(&'static str, String, bo
         System::Autotools => ("autoconf", &[]),
         System::Make => ("makefile", &[]),
         System::Cargo => return Err("a program in Rust needs its crates in the package, which `deb.vendor` declares"),
+        System::Perl => {
+            return Err("modules in Perl are split and named by rules of their own, which dh-make-perl knows");
+        }
         System::Python => {
             ("pybuild", &["dh-python", "python3-all-dev", "python3-setuptools", "pybuild-plugin-pyproject"])
         }

@@ -168,8 +168,8 @@ fn tell(project: &Project, drafts: &[Drafted], dry_run: bool) {
     }
     remarks.extend(project.member.into_iter().flat_map(|member| member.by_hand.iter().cloned()));
     if facts.groups.is_empty() {
-        let looked =
-            "meson.build, CMakeLists.txt, configure.ac, a Makefile that compiles, Cargo.toml, or tests of pytest";
+        let looked = "meson.build, CMakeLists.txt, configure.ac, a Makefile that compiles, Cargo.toml, tests of pytest, or \
+                      files of CPAN such as Makefile.PL";
         remarks.push(format!(
             "no build system was found at the top of the project: {looked}; ci/jobs.yaml has to be written by hand"
         ));

@@ -106,6 +106,9 @@ pub(super) fn find(tree: &Tree, name: &str, groups: &[Group], scripts: &[String]
             }
         }
         Some(System::Python) => add(ArchiveFact { format: "tar.gz", name: None, why: "an sdist is a tar.gz".into() }),
+        Some(System::Perl) => {
+            add(ArchiveFact { format: "tar.gz", name: None, why: "CPAN takes a tar.gz".into() });
+        }
         _ => {}
     }
     found

@@ -13,9 +13,9 @@ pub(super) struct Call {
 pub(super) fn calls(text: &str, name: &str) -> Vec<Call> {
     let mut found = Vec::new();
     let mut before = 0;
-    for (number, line) in text.lines().enumerate() {
+    for (number, line) in text.split_inclusive('\n').enumerate() {
         let offset = before;
-        before += line.len() + 1;
+        before += line.len();
         let code = line.split('#').next().unwrap_or_default();
         if code.trim_start().starts_with("dnl ") {
             continue;
@@ -137,5 +137,7 @@ mod tests {
         let project = &calls("project ('orc', 'c', version : '0.4', x: ['a'])", "project")[0];
         assert_eq!((project.first_quoted(), project.keyword("version")), (Some("orc"), Some("0.4".into())));
         assert!(calls("option(", "option").is_empty());
+        let of_windows = &calls("a(1)\r\n\r\noption(X \"x\" OFF)\r\n", "option")[0];
+        assert_eq!((of_windows.line, of_windows.words().len()), (3, 3));
     }
 }

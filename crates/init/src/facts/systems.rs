@@ -1,6 +1,7 @@
 //! The build systems of a project, and which of them is declared.
 
 mod autotools;
+mod called;
 mod cargo;
 mod cmake;
 pub(crate) mod generators;
@@ -8,6 +9,7 @@ mod make;
 mod meson;
 mod options;
 pub(super) mod part;
+mod perl;
 mod python;
 
 use super::jobs::JobDraft;
@@ -29,6 +31,8 @@ pub enum System {
     Cargo,
     /// setuptools and pytest.
     Python,
+    /// MakeMaker, Module::Build, Dist::Zilla, and scripts that print TAP.
+    Perl,
 }
 
 impl System {
@@ -41,6 +45,7 @@ impl System {
             System::Make => "Make",
             System::Cargo => "Cargo",
             System::Python => "Python",
+            System::Perl => "Perl",
         }
     }
 }
@@ -88,11 +93,14 @@ pub(super) fn find(tree: &Tree) -> (Vec<Group>, Vec<String>, Vec<String>) {
             };
             unused.push(format!("{} ({}): {why}", other.system.name(), other.because));
         }
-        groups.push(group);
+        groups.push(with_suite(tree, group));
     }
     let alone = groups.is_empty();
     groups.extend(cargo::find(tree, alone));
     groups.extend(python::find(tree, groups.is_empty(), &groups));
+    if groups.is_empty() {
+        groups.extend(perl::find(tree));
+    }
     if groups.is_empty() {
         groups.extend(make::without_compiler(tree));
     }
@@ -113,6 +121,15 @@ pub(super) fn find(tree: &Tree) -> (Vec<Group>, Vec<String>, Vec<String>) {
     }
     unique_names(&mut groups);
     (groups, unused, remarks)
+}
+
+/// The same with the script by which the project's workflows test, if it has no other tests.
+fn with_suite(tree: &Tree, mut group: Group) -> Group {
+    let build = matches!(group.system, System::Meson | System::Cmake).then(|| build_directory(tree));
+    let suite = if group.has_tests { None } else { called::suite(tree, build.as_deref()) };
+    group.has_tests |= suite.is_some();
+    group.jobs.extend(suite);
+    group
 }
 
 /// The first names of a list, and how many more there are.

@@ -63,7 +63,7 @@ impl VersionFacts {
 pub(super) fn find(tree: &Tree, git: &GitFacts, name: &str, system: Option<System>) -> VersionFacts {
     let mut places = places::find(tree, git);
     // The manifest of a part has a version of its own.
-    let is_part = system.is_some_and(|system| !matches!(system, System::Cargo | System::Python));
+    let is_part = system.is_some_and(|system| !matches!(system, System::Cargo | System::Python | System::Perl));
     let of_project = |place: &&VersionPlace| !is_part || place.key.is_none();
     let declared = places.iter().find(of_project).map(|place| place.version.clone());
     let declared = declared.or_else(|| headers::numbers(tree, name));

@@ -78,6 +78,20 @@ const KINDS: &[Kind] = &[
             ("check/run/end", "passed"),
         ],
     },
+    // Nothing but tests, each linked and run by one recipe.
+    Kind {
+        tools: &[],
+        files: &[
+            (
+                "Makefile",
+                "all: test testmore\n.PHONY: test testmore\ntest:\n\t$(CC) -g -o $@ end.c\n\t./$@\ntestmore:\n\t$(CC) -g -o $@ leak.c\n\t./$@\n",
+            ),
+            ("end.c", END),
+            ("leak.c", LEAK),
+        ],
+        says: &["what it needs and make would run are the tests, and each is a job"],
+        results: &[("all/test", "passed"), ("all/testmore", "failed")],
+    },
     Kind {
         tools: &[("cmake", "cmake")],
         files: &[
@@ -145,6 +159,68 @@ const KINDS: &[Kind] = &[
         ],
         says: &["# saw tests/test_one.py: pytest lists the tests, and each is a job"],
         results: &[("tests/tests/test_one.py::test_one", "passed")],
+    },
+    Kind {
+        tools: &[("perl", "perl"), ("make", "make"), ("cpanm", "cpanminus")],
+        files: &[
+            (
+                "Makefile.PL",
+                "use ExtUtils::MakeMaker;\nWriteMakefile(\n    NAME => 'Lamp::Oil',\n    VERSION_FROM => 'lib/Lamp/Oil.pm',\n    PL_FILES => {'made.PL' => '$(INST_LIB)/Made.pm'},\n);\n",
+            ),
+            // A module that only the build makes.
+            ("made.PL", "open my $out, '>', shift or die; print $out \"package Made; sub one { 1 } 1;\\n\";\n"),
+            ("lib/Lamp/Oil.pm", "package Lamp::Oil;\nour $VERSION = '1.002';\n1;\n"),
+            ("t/one.t", "use Test::More tests => 1;\nuse Made;\nuse Lamp::Oil;\nis(Made::one(), 1);\n"),
+            (
+                "t/away.t",
+                "use Test::More tests => 1;\nchdir '/';\nrequire Made;\nis(`$^X -MMade -e 'print Made::one'`, 1);\n",
+            ),
+            ("t/below/none.t", "die;\n"),
+            ("xt/author.t", "die;\n"),
+        ],
+        says: &[
+            "# Perl: saw Makefile.PL",
+            "so the tests run without memcheck",
+            "each script is a job, as prove runs it",
+        ],
+        results: &[
+            ("dependencies", "passed"),
+            ("configure", "passed"),
+            ("build", "passed"),
+            ("tests/t/away.t", "passed"),
+            ("tests/t/one.t", "passed"),
+        ],
+    },
+    Kind {
+        tools: &[("perl", "perl")],
+        files: &[
+            ("dist.ini", "name = Lamp-Oil\nversion = 1.002\nlicense = Perl_5\n"),
+            ("lib/Lamp/Oil.pm", "package Lamp::Oil;\nsub one { 1 }\n1;\n"),
+            ("t/deep/one.t", "use Test::More tests => 1;\nuse Lamp::Oil;\nis(Lamp::Oil::one(), 1);\n"),
+        ],
+        says: &["the modules that the tests need have to be there: dist.ini names them only to its own program"],
+        results: &[("tests/t/deep/one.t", "passed")],
+    },
+    // A suite that only a workflow starts, in the directory of its build.
+    Kind {
+        tools: &[("cmake", "cmake"), ("python3", "python3")],
+        files: &[
+            (
+                "CMakeLists.txt",
+                "cmake_minimum_required(VERSION 3.16)\nproject(c VERSION 1.2.3 LANGUAGES C)\nadd_executable(end end.c)\n",
+            ),
+            ("end.c", END),
+            (
+                ".github/workflows/own.yml",
+                "name: own\non: push\npermissions: {}\njobs:\n  a:\n    runs-on: ubuntu-latest\n    timeout-minutes: 9\n    steps:\n      - run: cmake .\n      - run: python3 scripts/run-tests.py\n",
+            ),
+            (
+                "scripts/run-tests.py",
+                "import subprocess, sys\nsys.exit(subprocess.run(['./end', '3']).returncode != 3)\n",
+            ),
+        ],
+        says: &["# saw .github/workflows/own.yml:10 `- run: python3 scripts/run-tests.py`", "directory: build"],
+        results: &[("configure", "passed"), ("build", "passed"), ("check", "passed")],
     },
 ];
 

@@ -106,6 +106,7 @@ fn a_project_may_have_drydock_as_its_own_program() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let finished = init(&project, &["--xtask", "--from", root.to_str().unwrap()]);
     assert_eq!(finished.code(), 0, "{}", finished.transcript());
+    assert!(finished.stderr.ends_with("next: cargo xtask ci\n"), "{}", finished.transcript());
     assert_eq!(read(&at.join("xtask/src/main.rs")).lines().count(), 3);
     assert!(read(&at.join(".github/workflows/ci.yml")).contains("cargo xtask ci plan"));
     // Cargo finds the package where the alias says, with Drydock as its dependency, and the project's own beside it.
@@ -127,4 +128,52 @@ fn a_project_may_have_drydock_as_its_own_program() {
     let again = init(&project, &["--xtask", "--from", root.to_str().unwrap()]);
     assert_eq!(again.stdout, "", "{}", again.transcript());
     assert_eq!(init(&project, &["--xtask", "--from", "nowhere"]).code(), 2);
+}
+
+#[test]
+fn the_next_command_is_one_that_works() {
+    if !needed(&[]) {
+        return;
+    }
+    let next = |files: &[(&str, &str)], options: &[&str]| {
+        let project = project(files);
+        let finished = init(&project, options);
+        let line = finished.stderr.lines().last().unwrap().to_owned();
+        (line, project.hint("ci"), finished.transcript())
+    };
+    let from = ["--xtask", "--from", "https://example.org/drydock#0123456789012345678901234567890123456789"];
+    let plain = FILES[..2].to_vec();
+    let (line, drydock, all) = next(&plain, &[]);
+    assert_eq!(line, format!("next: {drydock}"), "{all}");
+    assert_eq!(next(&plain, &from).0, "next: cargo xtask ci");
+    let taken = [&plain[..], &[("xtask/Cargo.toml", "[package]\nname = \"xtask\"\n")]].concat();
+    assert_eq!(next(&taken, &from).0, "next: cargo drydock ci");
+    // The alias has to be added by hand, so that it does not work yet.
+    let by_hand = [&plain[..], &[(".cargo/config.toml", "[build]\njobs = 1\n")]].concat();
+    let (line, drydock, all) = next(&by_hand, &from);
+    assert_eq!(line, format!("next: {drydock}"), "{all}");
+}
+
+#[test]
+fn a_runner_gets_uv_where_the_project_needs_it() {
+    if !needed(&[]) {
+        return;
+    }
+    let setup = |files: &[(&str, &str)]| {
+        let project = project(files);
+        let finished = init(&project, &[]);
+        assert_eq!(finished.code(), 0, "{}", finished.transcript());
+        read(&project.path().join(".github/actions/setup/action.yml"))
+    };
+    let files = [
+        ("pyproject.toml", "[project]\nname = \"p\"\nversion = \"0.1\"\n"),
+        ("tests/test_one.py", "def test_one(): pass\n"),
+    ];
+    let locked = [&files[..], &[("uv.lock", "version = 1\n")]].concat();
+    let with = setup(&locked);
+    let (before, after) =
+        with.split_once("    - name: Install uv\n      shell: bash\n      run: pipx install uv\n").unwrap();
+    assert!(before.contains("\n          pipx\n") && after.contains("doctor ci --install"), "{with}");
+    let without = setup(&files);
+    assert!(!without.contains("uv") && !without.contains("pipx"), "{without}");
 }

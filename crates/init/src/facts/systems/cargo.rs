@@ -40,6 +40,11 @@ pub(super) fn find(tree: &Tree, alone: bool) -> Option<Group> {
     } else {
         "saw no Cargo.lock, so the newest versions of dependencies are used".to_owned()
     });
+    if let Some(file) = tree.first(&["rust-toolchain.toml", "rust-toolchain"]) {
+        let why =
+            "before cargo starts, rustup installs what it names, and may update the toolchain of the machine for it";
+        build.comments.push(format!("saw {}: {why}", Saw::file(file)));
+    }
     directory.clone_into(&mut build.directory);
     build.allow_no_tests = true;
     let (memcheck, why) = foreign_code(tree, &directory, &manifest);
@@ -113,4 +118,23 @@ fn foreign_code(tree: &Tree, directory: &str, manifest: &toml::Table) -> (bool, 
     }
     let why = "saw neither `unsafe` nor linked code: memcheck would find nothing that the compiler allows, so the tests run without it";
     (false, why.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_toolchain_that_rustup_would_install_is_named() {
+        let package = ("Cargo.toml", "[package]\nname = \"p\"\n");
+        let comments = |more: &[(&str, &str)]| {
+            let files = [package].into_iter().chain(more.iter().copied());
+            find(&Tree::from_texts(files), true).unwrap().jobs[0].comments.join("\n")
+        };
+        assert!(
+            comments(&[("rust-toolchain.toml", "[toolchain]\n")])
+                .contains("saw rust-toolchain.toml: before cargo starts")
+        );
+        assert!(!comments(&[]).contains("rustup"));
+    }
 }

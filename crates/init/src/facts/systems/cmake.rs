@@ -48,21 +48,36 @@ pub(super) fn find(tree: &Tree) -> Option<Group> {
         Some(directory) => format!("{build}/{directory}"),
         None => build.clone(),
     };
+    let declared = |text: &str| ["option", "cmake_dependent_option"].map(|name| calls(text, name)).concat();
+    let has_value = |words: &[String], values: &[&str]| {
+        let value = words.get(2).map_or("OFF", String::as_str).to_ascii_lowercase();
+        values.contains(&value.as_str())
+    };
+    let is_off = |words: &[String]| has_value(words, &["off", "false", "no", "0"]);
+    // Of these, other options test a part that is not built.
+    let all_off: Vec<String> = options
+        .iter()
+        .flat_map(|(_, text)| declared(text))
+        .map(|call| call.words())
+        .filter(|words| is_off(words))
+        .filter_map(|words| words.into_iter().next())
+        .collect();
     for (path, text) in &options {
-        let all = ["option", "cmake_dependent_option"].iter().flat_map(|name| calls(text, name));
-        for call in all {
+        for call in declared(text) {
             let words = call.words();
             let Some(name) = words.first() else { continue };
-            let value = words.get(2).map_or("OFF", String::as_str);
-            let is_on = ["on", "true", "yes", "1"].contains(&value.to_ascii_lowercase().as_str());
-            let is_off = ["off", "false", "no", "0"].contains(&value.to_ascii_lowercase().as_str());
+            let is_on = has_value(&words, &["on", "true", "yes", "1"]);
             let saw = Saw::line(path, call.line, &format!("option({})", call.inside));
             let is_plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
             if !is_plain {
                 continue;
             }
             let help = words.get(1).map_or("", String::as_str);
-            let wanted = if tests.is_some() && is_about_tests(name, help) && is_off {
+            let wanted = if tests.is_some() && is_about_tests(name, help) && is_off(&words) {
+                if let Some(part) = part_of_tests(name).filter(|part| all_off.iter().any(|off| off == part)) {
+                    configure.push(format!("saw {saw}: it stays off, as {part} does"));
+                    continue;
+                }
                 configure.push(format!("saw {saw}, so tests are switched on"));
                 "ON"
             } else if is_about_sanitizers(name) && is_on {
@@ -142,6 +157,11 @@ pub(super) fn find(tree: &Tree) -> Option<Group> {
     })
 }
 
+/// The part that an option such as `ENABLE_TLS_TESTS` is about.
+fn part_of_tests(name: &str) -> Option<&str> {
+    ["_TESTS", "_TEST", "_TESTING"].iter().find_map(|end| name.strip_suffix(end))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -149,6 +169,15 @@ mod tests {
     fn configure(text: &str) -> (bool, String) {
         let group = find(&Tree::from_texts([("CMakeLists.txt", text)])).unwrap();
         (group.has_tests, group.jobs[0].run.iter().skip(6).cloned().collect::<Vec<_>>().join(" "))
+    }
+
+    #[test]
+    fn the_tests_of_a_part_that_is_not_built_stay_off() {
+        let body = "project(lamp)\noption(LAMP_TLS_TESTS \"\" OFF)\nenable_testing()\nadd_test(NAME a COMMAND a)\n";
+        let on = "-DLAMP_TLS_TESTS=ON".to_owned();
+        assert_eq!(configure(body), (true, on.clone()));
+        assert_eq!(configure(&format!("{body}option(LAMP_TLS \"\" OFF)\n")), (true, String::new()));
+        assert_eq!(configure(&format!("{body}option(LAMP_TLS \"\" ON)\n")), (true, on));
     }
 
     #[test]

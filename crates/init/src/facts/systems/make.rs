@@ -88,7 +88,7 @@ pub(super) fn find(tree: &Tree) -> Option<Group> {
     build.comments.extend(bsd.map(|saw| format!("saw {saw}: this is for BSD make")));
     // Without a target, make would run the suite here.
     let first = makefile.first.as_deref().filter(|first| SUITES.contains(first));
-    let is_suite_only = first.is_some() && makefile.target("all").is_none();
+    let is_suite_only = first.is_some() && makefile.target("all").is_none() || collects_tests(tree, &makefile);
     if let (Some(first), Some(all)) = (first, makefile.target("all")) {
         build.run.push("all".to_owned());
         build.comments.push(format!("saw {}: without a target, make would run {first}", all.saw()));
@@ -179,6 +179,24 @@ fn by_uv(tree: &Tree) -> Option<Saw> {
     })
 }
 
+/// True if `all` makes nothing but tests.
+fn collects_tests(tree: &Tree, makefile: &Makefile) -> bool {
+    listed::has_tests(tree, makefile, "all")
+}
+
+/// Programs of other build systems, which take care of tests themselves.
+const OTHERS: [&str; 10] = ["cargo", "go", "npm", "npx", "yarn", "pnpm", "tox", "nox", "mvn", "gradle"];
+
+/// True if all that a target does is to call these.
+fn calls_others(target: &Target) -> bool {
+    let program = |line: &String| {
+        let line = line.trim_start_matches(['@', '-', '+']).trim();
+        line.split_whitespace().find(|word| !word.contains('=')).map(str::to_owned)
+    };
+    !target.recipe.is_empty()
+        && target.recipe.iter().all(|line| program(line).is_some_and(|first| OTHERS.contains(&first.as_str())))
+}
+
 /// Adds the jobs that test. Returns whether there are any.
 fn suites(tree: &Tree, makefile: &Makefile, make: &str, jobs: &mut Vec<JobDraft>) -> bool {
     // Where a target also runs pytest, whose tests are jobs of their own, the rest of it is enough.
@@ -186,7 +204,11 @@ fn suites(tree: &Tree, makefile: &Makefile, make: &str, jobs: &mut Vec<JobDraft>
         |name: &str| makefile.target(name).is_some_and(|target| target.needs.iter().any(|need| need == "pytest"));
     let units = ["check-units", "unit-tests", "unittest"].iter().find(|name| makefile.target(name).is_some());
     let first = units.filter(|_| runs_pytest("check") || runs_pytest("test"));
-    let suite = first.into_iter().chain(&SUITES).find_map(|name| Some((*name, makefile.target(name)?)));
+    let all = collects_tests(tree, makefile).then_some(&"all");
+    // The tests of a package of Cargo are jobs of their own.
+    let is_own = |target: &&Target| !(calls_others(target) && tree.has("Cargo.toml"));
+    let mut names = all.into_iter().chain(first).chain(&SUITES);
+    let suite = names.find_map(|name| Some((*name, makefile.target(name).filter(is_own)?)));
     let starts_valgrind =
         |target: &Target| target.recipe.iter().any(|line| line.contains("valgrind") || line.contains("VALGRIND"));
     let own = UNDER_VALGRIND.iter().find_map(|name| Some((*name, makefile.target(name)?)));
@@ -233,6 +255,13 @@ fn suites(tree: &Tree, makefile: &Makefile, make: &str, jobs: &mut Vec<JobDraft>
         );
     }
     let is_listed = make == "make" && listed::has_tests(tree, makefile, name);
+    if calls_others(target) {
+        let job = JobDraft::command(name, [make, name]).after(&[needs]).within("1h");
+        jobs.push(
+            job.because(format!("saw {}: without valgrind, since another build system runs these tests", target.saw())),
+        );
+        return true;
+    }
     let job = if is_listed {
         JobDraft::suite(name, "make", name, &[needs]).checked().within("30m")
     } else {

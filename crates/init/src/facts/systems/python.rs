@@ -1,7 +1,9 @@
 //! Python: setuptools, extensions in C, pytest.
 
+mod cython;
+
 use super::super::jobs::JobDraft;
-use super::super::{Saw, valgrind};
+use super::super::{Saw, packages, valgrind};
 use super::{Group, System};
 use crate::tree::{Tree, is_foreign};
 
@@ -42,7 +44,10 @@ pub(super) fn find(tree: &Tree, alone: bool, others: &[Group]) -> Option<Group> 
         let own = wanted.as_ref().and_then(|(words, _)| words.iter().find(|word| word.starts_with(".[")));
         // Beside another build system, `build` is that one's.
         let name = if alone { "build" } else { "extension" };
-        let mut job = JobDraft::command(name, words.chain(own.is_none().then(|| ".".to_owned()))).within("1h");
+        let before = if extension.is_some() { cython::before(tree) } else { cython::Before::default() };
+        let job = JobDraft::command(name, words.chain(own.is_none().then(|| ".".to_owned()))).within("1h");
+        let mut job = before.prepare(job);
+        jobs.extend(before.jobs);
         job.comments.extend(extension.iter().map(|saw| format!("saw {saw}: an extension in C")));
         job.comments.extend(dependencies.iter().map(|saw| format!("saw {saw}: packages that it needs")));
         job.comments.extend(wanted.iter().map(|(_, saw)| format!("saw {saw}: what its tests need")));
@@ -144,7 +149,7 @@ fn wanted(tree: &Tree) -> Option<(Vec<String>, Saw)> {
     let extra =
         extras.and_then(toml::Value::as_table).and_then(|extras| NAMES.iter().find(|name| extras.contains_key(**name)));
     if let Some(name) = extra {
-        return Some((vec![format!(".[{name}]")], line(name)));
+        return Some(extras_of_workflows(tree, name).unwrap_or_else(|| (vec![format!(".[{name}]")], line(name))));
     }
     let groups = manifest.get("dependency-groups").and_then(toml::Value::as_table);
     if let Some((name, groups)) =
@@ -166,6 +171,21 @@ fn wanted(tree: &Tree) -> Option<(Vec<String>, Saw)> {
     ];
     let file = tree.first(&files)?;
     Some((vec!["-r".to_owned(), file.to_owned()], Saw::file(file)))
+}
+
+/// The extras with which the project's own workflows install it for its tests, such as `.[testing,linkify]`, and where.
+fn extras_of_workflows(tree: &Tree, name: &str) -> Option<(Vec<String>, Saw)> {
+    let is_plain = |word: &str| word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".[],_-".contains(&byte));
+    packages::workflows(tree).find_map(|path| {
+        tree.text(path)?.lines().enumerate().find_map(|(number, line)| {
+            let words = line.split_whitespace().map(|word| word.trim_matches(['"', '\'']));
+            let word = words.filter(|word| is_plain(word)).find(|word| {
+                let list = word.strip_prefix(".[").and_then(|rest| rest.strip_suffix(']'));
+                list.is_some_and(|list| list.split(',').any(|extra| extra == name))
+            })?;
+            Some((vec![word.to_owned()], Saw::line(path, number + 1, line)))
+        })
+    })
 }
 
 /// The packages of a dependency group and of those that it includes (PEP 735).
@@ -250,7 +270,7 @@ fn extension(tree: &Tree) -> Option<Saw> {
     for path in ["setup.py", "pyproject.toml"] {
         let text = tree.text(path).unwrap_or_default();
         let found = text.lines().enumerate().find(|(_, line)| {
-            line.contains("Extension(") || line.contains("ext-modules") || line.contains("cffi_modules")
+            ["Extension(", "ext-modules", "cffi_modules", "cythonize("].iter().any(|word| line.contains(word))
         });
         if let Some((number, line)) = found {
             return Some(Saw::line(path, number + 1, line));
@@ -293,6 +313,23 @@ mod tests {
     }
 
     #[test]
+    fn uv_installs_all_packages_of_a_workspace() {
+        let sync = |pyproject: &str, lock: &[(&str, &str)]| {
+            let texts: Vec<(&str, &str)> = [("pyproject.toml", pyproject), ("tests/test_a.py", "")]
+                .into_iter()
+                .chain(lock.iter().copied())
+                .collect();
+            jobs(&texts, true).iter().find(|job| job.name == ENVIRONMENT).map(|job| job.run.join(" "))
+        };
+        let lock = [("uv.lock", "")];
+        let words = "uv sync --frozen --all-extras --all-groups";
+        let workspace = "[project]\nname = \"p\"\n[tool.uv.workspace]\nmembers = [\"one\"]\n";
+        assert_eq!(sync(workspace, &lock), Some(format!("{words} --all-packages")));
+        assert_eq!(sync("[project]\nname = \"p\"\n", &lock).as_deref(), Some(words));
+        assert_eq!(sync(workspace, &[]), None);
+    }
+
+    #[test]
     fn what_the_tests_need_is_installed_with_the_project() {
         let installed = |pyproject: &str, more: &[(&str, &str)]| {
             let texts: Vec<(&str, &str)> = [("pyproject.toml", pyproject), ("tests/test_a.py", "")]
@@ -304,6 +341,9 @@ mod tests {
         };
         let extra = "[project]\nname = \"p\"\n[project.optional-dependencies]\ntests = [\"hypothesis\"]\n";
         assert_eq!(installed(extra, &[]), ".[tests]");
+        let workflow = |text| [(".github/workflows/a.yml", text)];
+        assert_eq!(installed(extra, &workflow("- run: pip install -e '.[tests,more]' # all\n")), ".[tests,more]");
+        assert_eq!(installed(extra, &workflow("- run: pip install .[docs] .[tests,${{ matrix.x }}]\n")), ".[tests]");
         let group =
             "[dependency-groups]\nbase = [\"hypothesis\"]\ntests = [{ include-group = \"base\" }, \"pympler\"]\n";
         assert_eq!(installed(group, &[]), "hypothesis pympler .");

@@ -52,6 +52,7 @@ pub(in crate::facts) fn name(tree: &Tree, git: &GitFacts, system: Option<System>
         ),
         (manifest("Cargo.toml", &["package", "name"]).filter(|_| !is_part), "Cargo.toml"),
         (manifest("pyproject.toml", &["project", "name"]).filter(|_| !is_part), "pyproject.toml"),
+        (of_perl(tree), "the files for CPAN"),
         (source_of_debian(&text("debian/control")), "debian/control"),
         (git.remote.as_deref().and_then(of_address), ADDRESS),
         (Some(git.directory.clone()), DIRECTORY),
@@ -74,6 +75,27 @@ pub(super) fn all(name: &str, git: &GitFacts) -> Vec<String> {
     all.extend(git.remote.as_deref().and_then(of_address));
     all.retain(|name| !name.is_empty());
     all
+}
+
+/// The name of a distribution for CPAN: `name = Lamp-Oil` of Dist::Zilla, or `NAME => 'Lamp::Oil'` of MakeMaker.
+fn of_perl(tree: &Tree) -> Option<String> {
+    for (path, key, between) in [
+        ("dist.ini", "name", "="),
+        ("minil.toml", "name", "="),
+        ("Makefile.PL", "NAME", "=>"),
+        ("Build.PL", "module_name", "=>"),
+    ] {
+        let text = tree.text(path).unwrap_or_default();
+        let value = text.lines().find_map(|line| {
+            let (name, value) = line.split_once(between)?;
+            let value = value.trim().trim_end_matches(',').trim_matches(['"', '\'']);
+            (name.trim().trim_matches(['"', '\'']) == key).then(|| value.replace("::", "-"))
+        });
+        if value.is_some() {
+            return value;
+        }
+    }
+    None
 }
 
 fn source_of_debian(text: &str) -> Option<String> {

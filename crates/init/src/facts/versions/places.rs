@@ -78,7 +78,7 @@ pub(super) fn find(tree: &Tree, git: &GitFacts) -> Vec<VersionPlace> {
             });
         }
     }
-    for path in ["Makefile", "GNUmakefile", "setup.py", "config.mk"] {
+    for path in ["Makefile", "GNUmakefile", "setup.py", "config.mk", "dist.ini"] {
         let Some(text) = tree.text(path) else { continue };
         let assigned = text.lines().enumerate().find_map(|(number, line)| Some((number + 1, assigned(line)?)));
         places.extend(assigned.and_then(|(number, version)| on_line(path, &text, number, version)));
@@ -132,8 +132,18 @@ fn of_node(tree: &Tree) -> Option<VersionPlace> {
     })
 }
 
-/// Files of packages of Python that may assign the version, those nearest to the top first.
+/// The modules of a distribution of Perl, the shortest path first: that is the one with its name.
+fn modules_of_perl(tree: &Tree) -> Vec<(String, String)> {
+    let mut paths: Vec<&str> = tree.with_extension(&[".pm"]).filter(|path| path.starts_with("lib/")).collect();
+    paths.sort_by_key(|path| path.matches('/').count());
+    paths.into_iter().take(20).filter_map(|path| Some((path.to_owned(), tree.text(path)?))).collect()
+}
+
+/// Files of packages of Python and Perl that may assign the version, those nearest to the top first.
 fn modules(tree: &Tree) -> Vec<(String, String)> {
+    if tree.first(&["Makefile.PL", "Build.PL", "dist.ini", "minil.toml"]).is_some() {
+        return modules_of_perl(tree);
+    }
     if tree.first(&["pyproject.toml", "setup.py", "setup.cfg"]).is_none() {
         return Vec::new();
     }
@@ -154,10 +164,13 @@ fn same_form(one: &str, other: &str) -> bool {
 fn assigned(line: &str) -> Option<&str> {
     let (name, value) = line.split_once('=')?;
     let name = name.trim().trim_end_matches([':', '?', '+']).trim();
-    if !["VERSION", "version", "PACKAGE_VERSION", "__version__"].contains(&name) {
+    let name = name.strip_prefix("our ").unwrap_or(name);
+    if !["VERSION", "version", "PACKAGE_VERSION", "__version__", "$VERSION"].contains(&name) {
         return None;
     }
-    let value = value.split('#').next()?.trim().trim_end_matches(',').trim_matches(['"', '\'']);
+    let value = value.split('#').next()?.trim().trim_end_matches([',', ';']).trim_matches(['"', '\'']);
+    // Perl has versions such as `v1.2.3`.
+    let value = value.strip_prefix('v').filter(|_| name.starts_with('$')).unwrap_or(value);
     is_version(value).then_some(value)
 }
 

@@ -50,10 +50,10 @@ fn works(target: &Target) -> bool {
     target.recipe.iter().any(|line| !["@echo ", "echo ", "@:", "@true"].iter().any(|start| line.starts_with(start)))
 }
 
-/// True for a name such as `test-parser`.
+/// True for a name such as `test-parser` or `testcpp`.
 fn says_test(name: &str) -> bool {
     let words = ["test", "tests", "unittest", "unittests", "selftest", "check", "run"];
-    name.split(['-', '_', '/', '.']).any(|part| words.contains(&part))
+    name.split(['-', '_', '/', '.']).any(|part| words.contains(&part) || part.starts_with("test"))
 }
 
 /// What a word such as `$(PROGRAMS:%=run/%)` stands for.

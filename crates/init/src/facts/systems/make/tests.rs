@@ -118,6 +118,41 @@ fn the_suite_is_not_run_to_build() {
 }
 
 #[test]
+fn a_makefile_that_only_tests_builds_nothing_first() {
+    let each = |name: &str| format!("{name}: a.c\n\tcc -o {name} a.c\n\t./$@\n");
+    let jobs = |all: &str| {
+        let makefile = format!("all: {all}\n{}{}lamp: a.c\n\tcc -o lamp a.c\n", each("test"), each("testcpp"));
+        let group = find(&Tree::from_texts([("Makefile", makefile.as_str()), ("a.c", "")])).unwrap();
+        let of = |job: &JobDraft| match &job.suite {
+            Some(suite) => format!("{}: {} {:?}", suite.key, suite.at, job.needs),
+            None => job.run.join(" "),
+        };
+        group.jobs.iter().map(of).collect::<Vec<_>>()
+    };
+    assert_eq!(jobs("test testcpp"), ["make: all []"]);
+    // One test is no list, and what else is built is no test.
+    assert_eq!(jobs("lamp test"), ["make -j {jobs}", "make test"]);
+}
+
+#[test]
+fn what_cargo_tests_is_not_tested_by_make_too() {
+    let jobs = |program: &str, more: &[(&str, &str)]| {
+        let makefile = format!("all: a.o\na.o: a.c\n\t$(CC) -c a.c\ntest:\n\t{program} fetch\n\t@{program} test\n");
+        let files = [("Makefile", makefile.as_str()), ("a.c", "")].into_iter().chain(more.iter().copied());
+        let group = find(&Tree::from_texts(files)).unwrap();
+        let of = |job: &JobDraft| (job.run.join(" "), job.memcheck);
+        (group.has_tests, group.jobs.iter().skip(1).map(of).collect::<Vec<_>>())
+    };
+    let cargo = [("Cargo.toml", "[workspace]\n")];
+    assert_eq!(jobs("cargo", &cargo), (false, Vec::new()));
+    let unchecked = vec![("make test".to_owned(), false)];
+    assert_eq!(jobs("cargo", &[]), (true, unchecked.clone()));
+    assert_eq!(jobs("npm", &cargo).1, Vec::new());
+    assert_eq!(jobs("npm", &[]), (true, unchecked));
+    assert_eq!(jobs("./run", &cargo), (true, vec![("make test".to_owned(), true)]));
+}
+
+#[test]
 fn other_languages_and_other_directories_are_built_by_make() {
     let go = [("Makefile", "build:\n\tgo build ./...\ntest:\n\tgo test ./...\n"), ("a.go", "")];
     assert!(find(&Tree::from_texts(go)).is_none());
