@@ -40,7 +40,7 @@ pub(in crate::commands) enum VersionSource {
     /// The release tag of the commit: this one, or the only one.
     Tag(Option<String>),
     /// The version file, or the highest release in the history, with the commit's date and abbreviated name appended; for trials.
-    /// A clone without tags is told the version.
+    /// In a clone without tags, the version is given.
     Untagged(Option<Version>),
     /// The next version, or the full version of a nightly; by default the declared next version.
     Nightly(Option<Version>),
