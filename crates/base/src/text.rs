@@ -1,5 +1,6 @@
 //! Foreign text made safe to show: one set of characters that no terminal, report or message lets through.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::Path;
@@ -10,6 +11,8 @@ use crate::paths;
 const LONGEST_END: u64 = 64 << 10;
 /// Quoted lines are cut to this many characters.
 const LONGEST_QUOTE: usize = 200;
+/// The character that begins a sequence for a terminal.
+const ESCAPE: char = '\u{1b}';
 
 /// True if the character would move the cursor, conceal text or reorder it: control characters (C0, C1), invisible and
 /// bidirectional formatting characters, byte order marks, tags, and code points that are not characters.
@@ -28,23 +31,70 @@ pub fn printable_char(letter: char) -> char {
     if is_unprintable(letter) { char::REPLACEMENT_CHARACTER } else { letter }
 }
 
-/// A line of foreign text, at most `most` characters of it, without white space at its end. Tabs stay; every other
-/// character that [`is_unprintable`] becomes U+FFFD.
+/// The text without sequences that mean something to a terminal only: colours, links, titles, movements of the cursor (ECMA-48:
+/// CSI, OSC and the other control strings, character sets, and the common sequences of two characters). A sequence that does not
+/// end on its line is not one, and stays.
+pub fn without_escapes(text: &str) -> Cow<'_, str> {
+    let Some((before, _)) = text.split_once(ESCAPE) else { return Cow::Borrowed(text) };
+    let mut kept = before.to_owned();
+    let mut rest = &text[before.len()..];
+    while !rest.is_empty() {
+        let length = escape_length(rest).unwrap_or_else(|| {
+            kept.push(ESCAPE);
+            ESCAPE.len_utf8()
+        });
+        let (before, _) = rest[length..].split_once(ESCAPE).unwrap_or((&rest[length..], ""));
+        kept.push_str(before);
+        rest = &rest[length + before.len()..];
+    }
+    Cow::Owned(kept)
+}
+
+/// The length of the sequence that begins a text, whose first character is [`ESCAPE`].
+fn escape_length(text: &str) -> Option<usize> {
+    let bytes = text.as_bytes();
+    let past = |from: usize, wanted: fn(&u8) -> bool| {
+        from + bytes.get(from..).unwrap_or_default().iter().take_while(|byte| wanted(byte)).count()
+    };
+    let is_intermediate = |byte: &u8| matches!(byte, 0x20..=0x2f);
+    let ends = |at: usize, first: u8| bytes.get(at).is_some_and(|byte| (first..=0x7e).contains(byte)).then_some(at + 1);
+    match bytes.get(1)? {
+        b'[' => ends(past(past(2, |byte| matches!(byte, 0x30..=0x3f)), is_intermediate), 0x40),
+        b']' | b'P' | b'X' | b'^' | b'_' => {
+            let end = past(2, |byte| !byte.is_ascii_control() || *byte == b'\t');
+            match bytes.get(end..)? {
+                [0x07, ..] => Some(end + 1),
+                [0x1b, b'\\', ..] => Some(end + 2),
+                _ => None,
+            }
+        }
+        0x20..=0x2f => ends(past(1, is_intermediate), 0x30),
+        b'7' | b'8' | b'=' | b'>' | b'D' | b'E' | b'H' | b'M' | b'N' | b'O' | b'c' => Some(2),
+        _ => None,
+    }
+}
+
+/// A line of foreign text, at most `most` characters of it, [`without_escapes`] and without white space at its end. Tabs stay;
+/// every other character that [`is_unprintable`] becomes U+FFFD.
 pub fn printable(line: &str, most: usize) -> String {
     let shown = |letter| if letter == '\t' { letter } else { printable_char(letter) };
-    line.trim_end().chars().map(shown).take(most).collect()
+    without_escapes(line).trim_end().chars().map(shown).take(most).collect()
 }
 
-/// A foreign text of several lines, whole: line ends and tabs stay, and every other character that [`is_unprintable`] becomes
-/// U+FFFD. All that is left may stand in XML 1.0, whose characters are fewer than those of UTF-8.
+/// A foreign text of several lines, whole but [`without_escapes`]: line ends and tabs stay, and every other character that
+/// [`is_unprintable`] becomes U+FFFD. All that is left may stand in XML 1.0, whose characters are fewer than those of UTF-8.
 pub fn lines(text: &str) -> String {
-    text.chars().map(|letter| if matches!(letter, '\n' | '\t') { letter } else { printable_char(letter) }).collect()
+    without_escapes(text)
+        .chars()
+        .map(|letter| if matches!(letter, '\n' | '\t') { letter } else { printable_char(letter) })
+        .collect()
 }
 
-/// A foreign text on one line, trimmed: white space that would break the line becomes a space, every other character that
+/// A foreign text on one line, trimmed and [`without_escapes`]: white space that would break the line becomes a space, every other character that
 /// [`is_unprintable`] becomes U+FFFD, and text beyond `most` characters becomes `…`.
 pub fn one_line(text: &str, most: usize) -> String {
     let shown = |letter: char| if letter.is_whitespace() { ' ' } else { printable_char(letter) };
+    let text = without_escapes(text);
     let mut letters = text.trim().chars();
     let mut line: String = letters.by_ref().take(most).map(shown).collect();
     if letters.next().is_some() {
@@ -82,9 +132,12 @@ pub fn tail(path: &Path, lines: usize) -> io::Result<Vec<String>> {
     let text = end_of_file(path)?;
     let all: Vec<&str> = text.lines().collect();
     let from = all.len().saturating_sub(lines);
-    let end = |line: &str| match line.char_indices().rev().nth(LONGEST_QUOTE) {
-        Some((at, _)) => format!("…{}", printable(&line[at..], LONGEST_QUOTE + 1)),
-        None => printable(line, LONGEST_QUOTE),
+    let end = |line: &str| {
+        let line = without_escapes(line);
+        match line.char_indices().rev().nth(LONGEST_QUOTE) {
+            Some((at, _)) => format!("…{}", printable(&line[at..], LONGEST_QUOTE + 1)),
+            None => printable(&line, LONGEST_QUOTE),
+        }
     };
     Ok(all[from..].iter().map(|line| end(line)).collect())
 }
@@ -119,9 +172,28 @@ mod tests {
 
     #[test]
     fn what_moves_hides_or_reorders_is_replaced() {
-        assert_eq!(printable("a\x1b[31mb\tc \n", 20), "a\u{fffd}[31mb\tc");
+        assert_eq!(printable("a\x1b[31mb\x1b[\tc \n", 20), "ab\u{fffd}[\tc");
         assert_eq!(printable("user\u{202e}fdp.exe\u{200b}\u{85}", 20), "user\u{fffd}fdp.exe\u{fffd}");
         assert_eq!(printable("Lanternenträger 灯", 8), "Lanterne");
+    }
+
+    #[test]
+    fn what_is_for_a_terminal_only_is_removed() {
+        for (text, expected) in [
+            ("gcc: \x1b[01;31m\x1b[Kerror\x1b[m\x1b[K: bad", "gcc: error: bad"),
+            ("\x1b]8;;file:///a.c\x07a.c\x1b]8;;\x07: \x1b]8;;x\x1b\\b\x1b]8;;\x1b\\", "a.c: b"),
+            ("\x1b[1mFAIL\x1b(B\x1b[m \x1b[38:2::1:2:3mx\x1b[0 q\x1b7\x1b[?25l", "FAIL x"),
+            ("\x1b]0;title of a window\x07text\x1bP1;2|a\x1b\\", "text"),
+            // What does not end hides nothing.
+            ("\x1b]0;error: hidden\nnext", "\x1b]0;error: hidden\nnext"),
+            ("\x1b[31\nerror \x1b", "\x1b[31\nerror \x1b"),
+            ("\x1b[31灯 \x1b\x1b[0m \x1bq", "\x1b[31灯 \x1b \x1bq"),
+        ] {
+            assert_eq!(without_escapes(text), expected, "{text:?}");
+        }
+        assert_eq!(one_line("\x1b[31mmake: no rule\x1b[0m", 20), "make: no rule");
+        assert_eq!(lines("\x1b[31ma\x1b[0m\nb"), "a\nb");
+        assert_eq!(quoted("\x1b[31m"), "`\\u{1b}[31m`");
     }
 
     #[test]
@@ -156,11 +228,31 @@ mod tests {
         fn nothing_is_lost_of_a_text_of_several_lines(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             let text = String::from_utf8_lossy(&bytes);
             let whole = lines(&text);
+            let text = without_escapes(&text);
             prop_assert!(whole.chars().all(is_xml));
             prop_assert_eq!(whole.chars().count(), text.chars().count());
             let same = text.chars().zip(whole.chars()).all(|(then, now)| then == now || now == '\u{fffd}');
             prop_assert!(same);
             prop_assert_eq!(lines(&whole), whole);
+        }
+
+        #[test]
+        fn colours_leave_a_text_as_it_was(text in "[a-z \\n\\]\\[(;0-9灯]{0,40}", colours in prop::collection::vec((0_usize..40, "[0-9;]{0,6}"), 0..8)) {
+            let mut letters: Vec<String> = text.chars().map(String::from).collect();
+            for (at, colour) in colours {
+                letters.insert(at.min(letters.len()), format!("\x1b[{colour}m"));
+            }
+            let coloured = letters.concat();
+            prop_assert_eq!(without_escapes(&coloured), text);
+        }
+
+        #[test]
+        fn only_what_begins_with_an_escape_is_removed(text in "[\x1b\x07\\[\\]P;0-9a-zA-Z\\\\ \n灯]{0,60}") {
+            let kept = without_escapes(&text);
+            let (ends, kept_ends) = (text.matches('\n').count(), kept.matches('\n').count());
+            prop_assert_eq!(ends, kept_ends);
+            let mut letters = text.chars();
+            prop_assert!(kept.chars().all(|letter| letters.any(|other| other == letter)));
         }
 
         #[test]

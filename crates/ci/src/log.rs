@@ -261,6 +261,7 @@ pub struct Hints {
 pub fn hints(path: &Path) -> Hints {
     let mut hints = Hints::default();
     let Ok(text) = text::end_of_file(path) else { return hints };
+    let text = text::without_escapes(&text);
     let mut told = false;
     for line in text.lines().filter(|line| !line.trim().is_empty()) {
         let tells = TELLING.iter().any(|word| line.to_ascii_lowercase().contains(word));
@@ -375,9 +376,9 @@ mod tests {
         let path = directory.path().join("log");
         fs::write(&path, "\x1b[31mmake: *** [x] Error 137\nmalloc: Cannot allocate memory\nfine\n").unwrap();
         let found = hints(&path);
-        assert_eq!(found.kills, ["\u{fffd}[31mmake: *** [x] Error 137"]);
+        assert_eq!(found.kills, ["make: *** [x] Error 137"]);
         assert_eq!(found.allocations, ["malloc: Cannot allocate memory"]);
-        assert_eq!(found.words.as_deref(), Some("\u{fffd}[31mmake: *** [x] Error 137"));
+        assert_eq!(found.words.as_deref(), Some("make: *** [x] Error 137"));
         assert_eq!(text::tail(&path, 1).unwrap(), ["fine"]);
         fs::write(&path, format!("{}end\n", "x".repeat(5000))).unwrap();
         let line = text::tail(&path, 1).unwrap().remove(0);

@@ -106,7 +106,7 @@ mod tests {
                 Some("UNKNOWN (no space left on device)"),
             ),
             (r#"{"message":"Bad credentials","documentation_url":"x"}"#, Some("Bad credentials")),
-            ("plain\x1b[31m words\n\u{202e}more", Some("plain\u{fffd}[31m words \u{fffd}more")),
+            ("plain\x1b[31m words\n\u{202e}more", Some("plain words \u{fffd}more")),
             ("<html><h1>502</h1></html>", None),
             ("{}", Some("{}")),
             ("", None),

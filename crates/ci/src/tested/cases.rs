@@ -6,7 +6,7 @@ use std::path::Path;
 use drydock_base::text::{self, printable};
 use drydock_config::jobs::Protocol;
 
-use super::reports::{self, RUNNERS};
+use super::reports::RUNNERS;
 use super::{LONGEST_QUOTE, tap};
 
 /// The most of a job's tests that reports list.
@@ -44,7 +44,7 @@ pub(super) fn cases(protocol: Protocol, output: &str) -> Vec<Case> {
         tap::cases(output, protocol).for_each(|(name, result)| cases.count(name, result));
         return cases.listed;
     }
-    let lines: Vec<String> = output.lines().map(|line| reports::strip_colours(line.trim_end())).collect();
+    let lines: Vec<String> = output.lines().map(|line| text::without_escapes(line.trim_end()).into_owned()).collect();
     for runner in &RUNNERS {
         if lines.iter().any(|line| (runner.report)(line.trim()).is_some()) {
             let found = lines.iter().filter_map(|line| (runner.case)(line));

@@ -1,6 +1,6 @@
 //! The last report of a well-known test runner in the output of a job: the number of tests that it ran.
 
-use drydock_base::text::printable;
+use drydock_base::text::{printable, without_escapes};
 
 use super::LONGEST_QUOTE;
 use super::cases::{self, CaseResult};
@@ -43,26 +43,13 @@ pub(super) const RUNNERS: [Runner; 12] = [
 /// The sum of all reports, or nothing if there is none.
 pub(super) fn read(output: &str) -> Option<Report> {
     let mut sum: Option<Report> = None;
-    for line in output.lines().map(|line| strip_colours(line.trim())) {
+    for line in output.lines().map(|line| without_escapes(line.trim())) {
         let Some((ran, skipped)) = RUNNERS.iter().find_map(|runner| (runner.report)(&line)) else { continue };
         let before = sum.as_ref().map_or((0, 0), |sum| (sum.ran, sum.skipped));
         let line = printable(&line, LONGEST_QUOTE);
         sum = Some(Report { ran: before.0.saturating_add(ran), skipped: before.1.saturating_add(skipped), line });
     }
     sum
-}
-
-/// The line without the sequences that colour it.
-pub(super) fn strip_colours(line: &str) -> String {
-    let mut text = String::with_capacity(line.len());
-    let mut rest = line;
-    while let Some((before, after)) = rest.split_once("\u{1b}[") {
-        text.push_str(before);
-        rest = after.trim_start_matches(|c: char| c.is_ascii_digit() || c == ';');
-        rest = rest.get(1..).unwrap_or_default();
-    }
-    text.push_str(rest);
-    text
 }
 
 /// The number in front of a word: `3 passed` → 3.

@@ -1,7 +1,7 @@
 //! A writer of HTML that escapes everything but its own words: markup is `&'static str`, so that nothing read from a
 //! run can become markup, and elements close themselves.
 
-use drydock_base::text::is_unprintable;
+use drydock_base::text::{is_unprintable, without_escapes};
 use std::io;
 
 /// Texts of a run are cut to so many characters.
@@ -136,7 +136,7 @@ impl Html {
 /// Text that is safe between tags and between quotes. Control characters are replaced, and those that nobody sees or
 /// that turn the direction of writing are shown by their number, so that a line of a log means what it shows.
 fn escape(into: &mut String, text: &str, longest: usize) {
-    for (count, letter) in text.chars().enumerate() {
+    for (count, letter) in without_escapes(text).chars().enumerate() {
         if count == longest {
             into.push('…');
             return;
@@ -173,7 +173,7 @@ mod tests {
         check("\" onmouseover='x'", "&quot; onmouseover=&#39;x&#39;");
         check("&lt;", "&amp;lt;");
         check("<!-- ]]>", "&lt;!-- ]]&gt;");
-        check("\x1b[31mred\x07\0", "\u{fffd}[31mred\u{fffd}\u{fffd}");
+        check("\x1b[31mred\x07\0\x1b[", "red\u{fffd}\u{fffd}\u{fffd}[");
         check("\u{9b}31m\r", "\u{fffd}31m\u{fffd}");
         check("evil\u{202e}gpj.exe", "evil⟨U+202E⟩gpj.exe");
         check("a\u{200b}b\u{feff}\u{2066}\u{2028}", "a⟨U+200B⟩b⟨U+FEFF⟩⟨U+2066⟩⟨U+2028⟩");
