@@ -88,6 +88,17 @@ impl State {
         fs::symlink_metadata(&dir).is_ok_and(|metadata| metadata.is_dir()).then(|| RunDir::new(dir))
     }
 
+    /// The identifiers of all runs, the newest first: each begins with its time.
+    pub fn run_ids(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.runs()).into_iter().flatten();
+        let mut ids: Vec<String> = entries
+            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+            .filter(|name| name != "latest" && !name.starts_with('.'))
+            .collect();
+        ids.sort_unstable_by(|left, right| right.cmp(left));
+        ids
+    }
+
     /// Makes the directory of a new run, and holds it.
     ///
     /// # Errors
@@ -349,5 +360,6 @@ mod tests {
             state.set_latest(id).unwrap();
         }
         assert_eq!(state.latest_run().unwrap().id(), "b");
+        assert_eq!(state.run_ids(), ["b", "a"]);
     }
 }

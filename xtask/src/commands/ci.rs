@@ -1,7 +1,7 @@
 //! `cargo xtask ci`: plan, run, rerun, explain.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::cli::{self, CiCommand};
 use crate::exit::Exit;
@@ -9,17 +9,14 @@ use clap::ValueEnum as _;
 use drydock_base::failure::Failure;
 use drydock_base::hint;
 use drydock_base::output;
-use drydock_base::paths::{self, RunDir, State};
 use drydock_base::units::ByteSize;
 use drydock_ci::containment::Kind;
 use drydock_ci::event::JobResult;
 use drydock_ci::history::History;
-use drydock_ci::journal;
-use drydock_ci::plan::{Plan, SelectError};
+use drydock_ci::plan::SelectError;
 use drydock_ci::report::commands::Commands;
 use drydock_ci::report::findings::Causes;
 use drydock_ci::report::{self, Reports, explain, json, markdown};
-use drydock_ci::run::Run;
 use drydock_config::diagnostic::nearest;
 use drydock_config::schema;
 use drydock_release::build_info::BuildInfo;
@@ -38,6 +35,7 @@ mod massif;
 mod merge;
 mod on_github;
 mod plan;
+mod recorded;
 mod session;
 mod shards;
 mod suppress;
@@ -45,6 +43,8 @@ mod suppressions;
 mod tune_memory;
 
 pub(super) use plan::dangers;
+pub(super) use recorded::recorded;
+use recorded::{chosen, is_last, recorded_in, stored_plan};
 use session::{Goal, Session};
 
 /// The parameters of running jobs.
@@ -175,7 +175,7 @@ impl cli::CiExplain {
             }
             names
         } else {
-            run.plan.matching(&self.jobs).map_err(|error| Failure::usage(error.to_string()))?
+            chosen(&ctx.state, &dir, &run, &self.jobs)?
         };
         let commands = Commands { run: self.run, is_last: is_last(&ctx.state, &dir) };
         if self.format == cli::Format::Json {
@@ -268,37 +268,4 @@ impl cli::CiSchema {
         }
         Ok(Exit::Success)
     }
-}
-
-/// A run as its directory records it: the named one, or the last.
-pub(super) fn recorded(state: &State, id: Option<&str>) -> anyhow::Result<(RunDir, Run)> {
-    let dir = match id {
-        Some(file) if export::is_file(file) => Some(export::import(state, Path::new(file))?),
-        Some(id) => Some(state.run(id)).filter(|dir| dir.journal().is_file()),
-        None => state.latest_run(),
-    };
-    let dir = dir.ok_or_else(|| {
-        let runs = state.runs();
-        Failure::usage(format!("no such run in {}; start one with `{}`", runs.display(), hint::drydock(&["ci"])))
-    })?;
-    let run = recorded_in(&dir)?;
-    Ok((dir, run))
-}
-
-/// A run as a directory records it.
-fn recorded_in(dir: &RunDir) -> anyhow::Result<Run> {
-    Ok(Run::replay(stored_plan(dir)?, &journal::read(&dir.journal())?))
-}
-
-/// Whether no run began after this one.
-fn is_last(state: &State, dir: &RunDir) -> bool {
-    state.latest_run().is_some_and(|last| last.id() == dir.id())
-}
-
-fn stored_plan(dir: &RunDir) -> anyhow::Result<Plan> {
-    use anyhow::Context as _;
-    let path = dir.plan();
-    let text = paths::read_regular(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    serde_json::from_slice(&text)
-        .with_context(|| format!("{} is not a plan of this version of Drydock", path.display()))
 }

@@ -138,6 +138,29 @@ fn selectors_take_along_what_a_job_needs() {
 }
 
 #[test]
+fn a_job_that_was_not_in_the_run_is_found_in_an_earlier_one() {
+    let project = project();
+    let refused = |arguments: &[&str], words: &str| {
+        let finished = project.xtask(arguments).run();
+        ends(&finished, 2);
+        assert!(finished.stderr.contains(words), "{arguments:?}: {}", finished.stderr);
+    };
+    refused(&["ci", "explain", "build"], "there are no runs in ");
+    ends(&project.xtask(&["ci", "items/a"]).run(), 0);
+    let first = RunJson::latest(&project.state()).unwrap().id;
+    ends(&project.xtask(&["ci", "build"]).run(), 0);
+    let last = RunJson::latest(&project.state()).unwrap().id;
+    let found = format!("run {last} has no job `items/a`; the last run that has it is {first}: add `--run {first}`");
+    refused(&["ci", "explain", "items/a"], &found);
+    refused(&["ci", "massif", "show", "items/a"], &format!("`items/a` does not exist as a file, and {found}"));
+    ends(&project.xtask(&["ci", "explain", "items/a", "--run", &first]).run(), 0);
+    let nowhere = format!("run {last} has only some of the jobs: no job matches `broken`");
+    refused(&["ci", "explain", "broken"], &nowhere);
+    refused(&["ci", "explain", "--run", "2026"], "there is no run `2026` in ");
+    refused(&["ci", "explain", "--run", "2026"], &format!("the last run is {last}"));
+}
+
+#[test]
 fn a_dry_run_touches_nothing() {
     let project = project();
     let finished = project.xtask(&["ci", "--dry-run"]).run();

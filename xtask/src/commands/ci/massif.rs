@@ -232,9 +232,7 @@ fn measured(
 fn of_jobs(ctx: &Context, run: Option<&str>, selector: &str) -> anyhow::Result<Vec<(PlannedJob, Processes)>> {
     let (dir, run) = super::recorded(&ctx.state, run)
         .with_context(|| format!("`{selector}` does not exist as a file, so it names a job"))?;
-    let wanted = run
-        .plan
-        .matching(&[selector.to_owned()])
+    let wanted = super::chosen(&ctx.state, &dir, &run, &[selector.to_owned()])
         .map_err(|error| Failure::usage(format!("`{selector}` does not exist as a file, and {error}")))?;
     let mut found = Vec::new();
     let jobs = run.plan.jobs.iter().zip(&run.jobs).enumerate();

@@ -75,15 +75,8 @@ fn named(files: Vec<PathBuf>) -> Files {
 
 /// The newest of the last runs in which each suppression was used, by its name.
 fn last_uses(state: &State) -> BTreeMap<String, (String, u64)> {
-    let entries = std::fs::read_dir(state.runs()).into_iter().flatten();
-    // Their names begin with their time.
-    let mut runs: Vec<String> = entries
-        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-        .filter(|name| name != "latest")
-        .collect();
-    runs.sort_unstable_by(|left, right| right.cmp(left));
     let mut uses = BTreeMap::new();
-    for id in runs.into_iter().take(MOST_RUNS) {
+    for id in state.run_ids().into_iter().take(MOST_RUNS) {
         let Ok((_, run)) = recorded(state, Some(&id)) else { continue };
         for (name, count) in suppressions::uses(&run) {
             uses.entry(name).or_insert((id.clone(), count));

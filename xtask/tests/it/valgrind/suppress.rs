@@ -211,7 +211,7 @@ fn what_is_asked_wrongly_is_answered_with_what_to_do() {
     }
     let project = project("", "tool: memcheck", &[("definitely", &["./memory", "definitely"])]);
     let early = suppress(&project, &["memcheck:00000000"], &[]);
-    assert!(early.code() == 2 && early.stderr.contains("no such run"), "{}", early.transcript());
+    assert!(early.code() == 2 && early.stderr.contains("there are no runs in"), "{}", early.transcript());
     ends(&project.xtask(&["ci", "--no-progress"]).run(), 1);
     let run = run_json(&project);
     let id = id_of(&run, "Leak_DefinitelyLost", "lose (memory.c:");
