@@ -94,6 +94,11 @@ impl Line {
         (Arc::clone(&self.job), self.tool)
     }
 
+    /// `false` if it may have stopped before it had all its memory.
+    fn ended_as_expected(&self) -> bool {
+        self.outcome != OutcomeKind::Failed
+    }
+
     fn ran_out_of_memory(&self) -> bool {
         self.outcome == OutcomeKind::OutOfMemory
     }

@@ -13,6 +13,9 @@ const WEIGHT: f64 = 4.0;
 /// Peaks that differ from those before by more than so many standard errors are of another program: a new compiler, or a
 /// test that does more.
 const SHIFT: f64 = 3.5;
+/// The number of newer runs that show a drop. A run that had nothing to do, such as a build of what is already built, is not
+/// another program.
+const DROP: usize = 3;
 /// Milliseconds in which the memory of a running job is sampled twice.
 const TWO_SAMPLES: u64 = 400;
 /// Peaks are not expected to repeat better than to one part in this.
@@ -20,13 +23,13 @@ const COARSE: f64 = 200.0;
 
 impl History {
     /// The expected memory and time of a job under this version of valgrind: the mean of its last ten peaks with their
-    /// spread, and the median of their times. Peaks from before a sudden change do not count. Twice the memory that it
-    /// had, if it ran out of memory the last time; the declared reservation for a job without history.
+    /// spread, and the median of their times. Peaks from before a sudden change do not count, nor those of failed runs that
+    /// are no higher than the others. Twice the memory that it had, if it ran out of memory the last time; the declared
+    /// reservation, or more if a failed run had more, for a job that never ran to a successful end.
     pub fn predict(&self, job: &PlannedJob, valgrind: Option<&str>) -> Prediction {
         let same_tool = |line: &&Line| !job.tool.kind.is_valgrind() || line.valgrind.as_deref() == valgrind;
         let lines: Vec<&Line> = self.of_job(job).iter().filter(same_tool).collect();
         let peaks = peaks(lines.iter().copied());
-        let runs = lines.iter().rev().filter(|line| line.whole).take(REMEMBERED).count();
         let known = median(lines.iter().copied().rev().filter(|line| line.whole).take(REMEMBERED));
         // Before its first run the suite knows more than nobody.
         let duration_ms = known.or_else(|| job.test.as_ref()?.cost_ms);
@@ -41,11 +44,21 @@ impl History {
                 let memory = needed.max(reservation).saturating_mul(2);
                 (Demand::fixed(memory), needed, Source::Killed)
             }
-            (None, Some(highest)) => (demand(&peaks, self.spread()), highest, Source::Learned { runs }),
+            (None, Some(highest)) => {
+                let counted = since_shift(peaks.clone());
+                let highest = counted.iter().copied().max().unwrap_or(highest);
+                (demand(&peaks, self.spread()), highest, Source::Learned { runs: counted.len() })
+            }
             (None, None) => {
                 let declared = job.memory.bytes();
-                let source = if job.memory_declared { Source::Declared } else { Source::Usual };
-                (Demand::fixed(declared), declared, source)
+                let failed: Vec<u64> = last(lines.iter().copied(), |_| true).filter_map(|line| line.peak).collect();
+                match failed.iter().copied().max().filter(|highest| *highest > declared) {
+                    Some(highest) => (Demand::fixed(highest), highest, Source::Learned { runs: failed.len() }),
+                    None => {
+                        let source = if job.memory_declared { Source::Declared } else { Source::Usual };
+                        (Demand::fixed(declared), declared, source)
+                    }
+                }
             }
         };
         let times: Option<Vec<u64>> =
@@ -93,9 +106,21 @@ fn spread(jobs: impl Iterator<Item = Vec<u64>>) -> f64 {
     squares / freedom
 }
 
-/// The last peaks, the newest first.
-fn peaks<'a>(lines: impl DoubleEndedIterator<Item = &'a Line>) -> Vec<u64> {
-    lines.rev().filter(|line| line.whole).take(REMEMBERED).filter_map(|line| line.peak).collect()
+/// The last whole runs for which `wanted` holds, the newest first.
+fn last<'a>(
+    lines: impl DoubleEndedIterator<Item = &'a Line>,
+    wanted: impl Fn(&Line) -> bool,
+) -> impl Iterator<Item = &'a Line> {
+    lines.rev().filter(move |line| line.whole && wanted(line)).take(REMEMBERED)
+}
+
+/// The last peaks, the newest first. A run that failed may have stopped early, so it counts only if it had more memory than
+/// every run that did not; without one that did not, none counts.
+fn peaks<'a>(lines: impl DoubleEndedIterator<Item = &'a Line> + Clone) -> Vec<u64> {
+    let highest = last(lines.clone(), Line::ended_as_expected).filter_map(|line| line.peak).max();
+    let Some(highest) = highest else { return Vec::new() };
+    let counts = |line: &Line| line.ended_as_expected() || line.peak.is_some_and(|peak| peak > highest);
+    last(lines, counts).filter_map(|line| line.peak).collect()
 }
 
 fn median<'a>(lines: impl Iterator<Item = &'a Line>) -> Option<u64> {
@@ -126,7 +151,12 @@ fn since_shift(mut peaks: Vec<u64>) -> Vec<u64> {
         let assumed = WEIGHT * (ASSUMED * mean_before).powi(2);
         let variance = (own + others + assumed) / (after + before - 2.0 + WEIGHT);
         let error = (variance * (1.0 / after + 1.0 / before)).sqrt();
-        (mean_after - mean_before).abs() > SHIFT * error
+        // Not one of the newer runs may be as high as those before the drop.
+        let is_drop = || {
+            let highest = peaks[..*newer].iter().copied().max().map_or(0.0, from_bytes);
+            *newer >= DROP && highest + SHIFT * error < mean_before
+        };
+        mean_after - mean_before > SHIFT * error || is_drop()
     });
     peaks.truncate(changed.unwrap_or(peaks.len()));
     peaks

@@ -73,6 +73,33 @@ fn a_killed_run_never_teaches_a_low_peak_and_is_doubled_until_one_ends() {
 }
 
 #[test]
+fn a_failed_run_teaches_no_lower_peak() {
+    let failed = |number, peak| line(number, OutcomeKind::Failed, peak);
+    predicts(vec![failed(1, 30), failed(2, 35)], 512, 512, Source::Usual);
+    predicts(vec![failed(1, 30), failed(2, 600)], 600, 600, Source::Learned { runs: 2 });
+    predicts(vec![line(1, Passed, 100), failed(2, 30), failed(3, 99)], 100, 100, Source::Learned { runs: 1 });
+    predicts(vec![line(1, Passed, 100), failed(2, 110)], 105, 110, Source::Learned { runs: 2 });
+    // The program ran to its end, whatever valgrind found.
+    predicts(vec![line(1, OutcomeKind::Findings, 40), failed(2, 30)], 40, 40, Source::Learned { runs: 1 });
+    let mut declared = job();
+    declared.memory_declared = true;
+    let prediction = History::new(vec![failed(1, 38)]).predict(&declared, Some("3.19.0"));
+    assert_eq!((prediction.needed / MIB, prediction.source), (512, Source::Declared));
+}
+
+#[test]
+fn a_run_that_had_nothing_to_do_does_not_displace_the_others() {
+    let build = [14, 11, 13, 1];
+    assert!(expected(&build).mean / MIB >= 9 && expected(&build).deviation / MIB >= 3, "{:?}", expected(&build));
+    let lines = |peaks: &[u64]| peaks.iter().zip(1..).map(|(peak, number)| line(number, Passed, *peak)).collect();
+    predicts(lines(&build), 9, 14, Source::Learned { runs: 4 });
+    assert!(expected(&[14, 11, 13, 14, 1, 1]).mean / MIB >= 8);
+    // As many runs as count are told, and their peak.
+    predicts(lines(&[100, 100, 100, 100, 50, 50, 50]), 50, 50, Source::Learned { runs: 3 });
+    predicts(lines(&[100, 100, 100, 150]), 150, 150, Source::Learned { runs: 1 });
+}
+
+#[test]
 fn a_torn_line_is_left_out_and_takes_no_other_with_it() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("history.jsonl");
@@ -156,8 +183,9 @@ fn what_varies_is_expected_to_vary_and_what_repeats_to_repeat() {
 fn peaks_from_before_a_sudden_change_do_not_count() {
     let grown = [100, 101, 99, 100, 102, 100, 98, 100, 130, 131];
     assert_eq!(expected(&grown).mean / MIB, 130);
-    let shrunk = [200, 201, 199, 200, 202, 200, 198, 200, 120];
+    let shrunk = [200, 201, 199, 200, 202, 200, 198, 120, 121, 119];
     assert_eq!(expected(&shrunk).mean / MIB, 120);
+    assert!(expected(&shrunk[..9]).mean / MIB > 150, "two runs are too few to see a drop");
     // Noise is no change.
     let noisy = [100, 115, 85, 130, 70, 100, 115, 85, 95, 130];
     assert_eq!(expected(&noisy).mean / MIB, 102);
