@@ -180,15 +180,16 @@ impl Sum {
             }
             // The process went on with another program, which has a log of its own.
             Extent::Stub | Extent::Cut(_) if was_replaced => {}
+            // As a forked shell leaves it that becomes a program that is not traced.
+            Extent::Stub if !attempt.traces_all => self.evidence.stubs += 1,
             // A shell that is killed, or what it called, says nothing about the test.
             Extent::Stub | Extent::Cut(_) if around.is_some() && !is_main => self.cut_around(name, &log),
             // Where every program is traced, a log like that has no innocent cause.
-            Extent::Stub if attempt.traces_all => {
+            Extent::Stub => {
                 self.unchecked(format!(
                     "{name}: only its beginning is there: the process was killed, or became a program that cannot be traced"
                 ));
             }
-            Extent::Stub => self.evidence.stubs += 1,
             Extent::Cut(_) if stopped => {
                 self.unchecked(format!(
                     "{name}: valgrind ended the process at its first error (--exit-on-first-error)"

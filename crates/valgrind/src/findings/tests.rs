@@ -350,4 +350,8 @@ fn what_is_cut_of_programs_around_a_test_is_reported_apart() {
         evidence.incomplete[0].starts_with("memcheck.12.xml") && evidence.cut_around[0].starts_with("memcheck.11.xml")
     );
     assert_eq!(gathered(None).incomplete.len(), 2);
+    // Where programs may go untraced, a subshell that becomes one was not killed.
+    let command = job(&["sh"], |command| command.traces_all = false);
+    let skipping = gather(Traced { around: Some(around), ..command.traced(directory.0.path(), Some(&opens)) });
+    assert_eq!((skipping.stubs, &skipping.cut_around, &skipping.incomplete), (2, &Vec::new(), &Vec::new()));
 }
