@@ -2,7 +2,7 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use crate::conditions::Conditions;
 use crate::event::{AttemptRecord, AttemptStarting, Event, JobResult, Measured, Stamped};
 use crate::evidence::{End, Evidence, GroupCounters, HostCounters, HostMemory, Reading};
 use crate::history::{self, History};
-use crate::plan::Plan;
+use crate::plan::{FORMAT, Plan, PlannedJob};
 use crate::report::commands::Commands;
 use crate::report::{REPORTS, Reports};
 use crate::run::Run;
@@ -70,6 +70,18 @@ fn most<T>(work: impl FnOnce() -> T) -> (T, usize) {
     HELD.set((before, before));
     let result = work();
     (result, (HELD.get().1 - before).unsigned_abs())
+}
+
+/// A plan of these jobs.
+pub(crate) fn plan_of(jobs: Vec<PlannedJob>) -> Plan {
+    Plan {
+        format: FORMAT,
+        project: "/p".into(),
+        declaration: "/p/ci/jobs.yaml".into(),
+        jobs,
+        partial: false,
+        lists: BTreeMap::new(),
+    }
 }
 
 fn plan() -> Plan {

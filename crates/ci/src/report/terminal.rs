@@ -27,6 +27,8 @@ pub struct Terminal {
     slots: u32,
     quiet: bool,
     silent: bool,
+    /// Jobs that will not run and are not shown yet, by reason: many wait for one that failed.
+    not_run: Vec<(String, Vec<JobName>)>,
 }
 
 struct Bars {
@@ -41,7 +43,7 @@ impl Terminal {
     pub fn new(predictions: &[Prediction], slots: u32, live: bool, quiet: bool) -> Terminal {
         let expected = predictions.iter().map(|prediction| prediction.duration_ms).collect();
         let live = (live && std::io::stderr().is_terminal()).then(Bars::new);
-        Terminal { live, began: Instant::now(), expected, slots, quiet, silent: false }
+        Terminal { live, began: Instant::now(), expected, slots, quiet, silent: false, not_run: Vec::new() }
     }
 
     /// Shows nothing.
@@ -57,6 +59,20 @@ impl Terminal {
             }
             None if self.silent => {}
             None => output::err(format_args!("{text}")),
+        }
+    }
+
+    /// Keeps a job that will not run until [`Terminal::show_not_run`].
+    fn keep_not_run(&mut self, job: &JobName, because: &str) {
+        match self.not_run.iter_mut().find(|(reason, _)| reason == because) {
+            Some((_, jobs)) => jobs.push(job.clone()),
+            None => self.not_run.push((because.to_owned(), vec![job.clone()])),
+        }
+    }
+
+    fn show_not_run(&mut self) {
+        for (because, jobs) in std::mem::take(&mut self.not_run) {
+            self.line(&format!("{:>9} {:>8} {:>9}  {}", "not run", "", "", not_run(&because, &jobs)));
         }
     }
 
@@ -128,6 +144,9 @@ impl Terminal {
 impl Terminal {
     /// Prints an event; `run` already includes its effect.
     pub fn event(&mut self, stamped: &Stamped, run: &Run) {
+        if !matches!(stamped.event, Event::JobSettled { .. }) {
+            self.show_not_run();
+        }
         match &stamped.event {
             Event::RunStarted(started) => {
                 let verb = if started.resumed { "resumes" } else { "starts" };
@@ -149,7 +168,7 @@ impl Terminal {
             Event::JobSettled { job, result: JobResult::NotRun { because } }
                 if !self.quiet && run.interrupted.is_none() =>
             {
-                self.line(&format!("{:>9} {:>8} {:>9}  {job}  {because}", "not run", "", ""));
+                self.keep_not_run(job, because);
             }
             Event::AdmissionPaused { because: Some(because) } => self.line(&format!("  new jobs wait: {because}")),
             Event::Warning { text } => self.line(&format!("  warning: {}", hint::shown(text))),
@@ -176,6 +195,7 @@ impl Terminal {
 
     /// Draws live progress, where there is any.
     pub fn progress(&mut self, live: &[Live], run: &Run) {
+        self.show_not_run();
         let left = self.estimate(run, live);
         let elapsed = self.began.elapsed();
         if let Some(bars) = &mut self.live {
@@ -243,6 +263,48 @@ impl Bars {
     }
 }
 
+/// The jobs that will not run for one reason, in words.
+fn not_run(because: &str, jobs: &[JobName]) -> String {
+    match (jobs, because.strip_prefix("it needs ")) {
+        ([job], _) => format!("{job}  {because}"),
+        (_, Some(needed)) => format!("{}: they need {needed}", plural(jobs.len(), "job")),
+        (_, None) => {
+            let names: Vec<&str> = jobs.iter().take(3).map(JobName::as_str).collect();
+            let more = if jobs.len() > names.len() { " …" } else { "" };
+            format!("{}, {}{more}: {because}", plural(jobs.len(), "job"), names.join(", "))
+        }
+    }
+}
+
 fn style() -> ProgressStyle {
     ProgressStyle::with_template("{wide_msg}").unwrap_or_else(|_| ProgressStyle::default_bar())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::PlannedJob;
+    use crate::tests::plan_of;
+
+    #[test]
+    fn jobs_that_do_not_run_for_one_reason_are_one_line() {
+        let names: Vec<JobName> = ["units/a", "units/b", "units/c", "units/d"].map(|name| name.parse().unwrap()).into();
+        let because = "it needs build, which did not pass";
+        assert_eq!(not_run(because, &names[..1]), "units/a  it needs build, which did not pass");
+        assert_eq!(not_run(because, &names), "4 jobs: they need build, which did not pass");
+        assert_eq!(not_run("no room", &names), "4 jobs, units/a, units/b, units/c …: no room");
+
+        let jobs = names.iter().map(|name| PlannedJob::plain(name.as_str(), "units", &[])).collect();
+        let run = Run::new(plan_of(jobs));
+        let mut terminal = Terminal::new(&[], 1, false, false);
+        for name in &names {
+            let result = JobResult::NotRun { because: because.to_owned() };
+            let event = Event::JobSettled { job: name.clone(), result };
+            terminal.event(&Stamped { at: 0, event }, &run);
+        }
+        assert_eq!(terminal.not_run, [(because.to_owned(), names)]);
+        terminal.silent = true;
+        terminal.event(&Stamped { at: 0, event: Event::AdmissionPaused { because: None } }, &run);
+        assert!(terminal.not_run.is_empty());
+    }
 }

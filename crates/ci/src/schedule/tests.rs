@@ -3,21 +3,11 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::plan::{FORMAT, PlannedJob};
+use crate::plan::PlannedJob;
+use crate::tests::plan_of as plan;
 
 fn job(name: &str, group: &str, needs: &[&str]) -> PlannedJob {
     PlannedJob::plain(name, group, needs)
-}
-
-fn plan(jobs: Vec<PlannedJob>) -> Plan {
-    Plan {
-        format: FORMAT,
-        project: "/p".into(),
-        declaration: "/p/ci/jobs.yaml".into(),
-        jobs,
-        partial: false,
-        lists: std::collections::BTreeMap::new(),
-    }
 }
 
 fn capacity(slots: u32, memory: u64) -> Capacity {
