@@ -124,6 +124,11 @@ pub fn plural(count: usize, noun: &str) -> String {
     if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
 }
 
+/// How often: `once`, `2 times`.
+pub fn times(count: u64) -> String {
+    if count == 1 { "once".to_owned() } else { format!("{count} times") }
+}
+
 /// The last `lines` lines of a file, unprintable characters replaced, at most 64 KiB; of a long line its end.
 ///
 /// # Errors
@@ -132,14 +137,16 @@ pub fn tail(path: &Path, lines: usize) -> io::Result<Vec<String>> {
     let text = end_of_file(path)?;
     let all: Vec<&str> = text.lines().collect();
     let from = all.len().saturating_sub(lines);
-    let end = |line: &str| {
-        let line = without_escapes(line);
-        match line.char_indices().rev().nth(LONGEST_QUOTE) {
-            Some((at, _)) => format!("…{}", printable(&line[at..], LONGEST_QUOTE + 1)),
-            None => printable(&line, LONGEST_QUOTE),
-        }
-    };
-    Ok(all[from..].iter().map(|line| end(line)).collect())
+    Ok(all[from..].iter().map(|line| line_end(line)).collect())
+}
+
+/// A line of foreign text, unprintable characters replaced; of a long one its end.
+pub fn line_end(line: &str) -> String {
+    let line = without_escapes(line);
+    match line.char_indices().rev().nth(LONGEST_QUOTE) {
+        Some((at, _)) => format!("…{}", printable(&line[at..], LONGEST_QUOTE + 1)),
+        None => printable(&line, LONGEST_QUOTE),
+    }
 }
 
 /// The last 64 KiB of a regular file, invalid UTF-8 replaced.

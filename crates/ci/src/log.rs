@@ -10,11 +10,12 @@ use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::Path;
 
 use drydock_base::exec;
-use drydock_base::text::{self, printable};
 use drydock_base::units::ByteSize;
 
-/// Quoted lines are cut to this length.
-const LONGEST_QUOTE: usize = 200;
+mod words;
+
+pub use words::{Hints, excerpt, hints};
+
 /// The smallest limit in bytes.
 const SMALLEST: u64 = 16 << 10;
 /// Room for the line that says how much was dropped, in bytes.
@@ -23,37 +24,6 @@ const NOTE: u64 = 128;
 pub const CUT: &str = " bytes dropped here; the log limit is ";
 /// The end is moved in pieces of this size, in bytes.
 const PIECE: usize = 64 << 10;
-
-/// Words that support a verdict about memory.
-const HINTS: [&str; 7] = [
-    "Killed",
-    "Error 137",
-    "returncode -9",
-    "exit code -9",
-    "signal: 9",
-    "node down: Not properly terminated",
-    "status 137",
-];
-
-/// Words of lines that report a failure, in lower case.
-const TELLING: [&str; 7] = ["fail", "assert", "error", "panic", "abort", "mismatch", "fatal"];
-
-/// Words of lines that report a failed allocation, in lower case.
-const ALLOCATION: [&str; 10] = [
-    "cannot allocate memory",
-    "out of memory",
-    "memory exhausted",
-    "bad_alloc",
-    "memory allocation of",
-    "enomem",
-    "failed to allocate",
-    "allocation failed",
-    "memoryerror",
-    "mmap failed",
-];
-
-/// Words of lines that report a full disk, in lower case.
-const FULL: [&str; 4] = ["no space left on device", "enospc", "disk quota exceeded", "disk full"];
 
 /// The log file of one attempt, which only Drydock writes.
 #[derive(Debug)]
@@ -244,43 +214,6 @@ impl Log {
     }
 }
 
-/// The evidence in the end of a log.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Hints {
-    /// Lines about kills.
-    pub kills: Vec<String>,
-    /// Lines about failed allocations.
-    pub allocations: Vec<String>,
-    /// `true` if a line reports a full disk.
-    pub disk_full: bool,
-    /// The most informative line: the last that mentions a failure, else the last one.
-    pub words: Option<String>,
-}
-
-/// Looks for supporting lines in the end of a log.
-pub fn hints(path: &Path) -> Hints {
-    let mut hints = Hints::default();
-    let Ok(text) = text::end_of_file(path) else { return hints };
-    let text = text::without_escapes(&text);
-    let mut told = false;
-    for line in text.lines().filter(|line| !line.trim().is_empty()) {
-        let tells = TELLING.iter().any(|word| line.to_ascii_lowercase().contains(word));
-        if tells || !told {
-            told |= tells;
-            hints.words = Some(printable(line.trim(), LONGEST_QUOTE));
-        }
-        if hints.kills.len() < 5 && HINTS.iter().any(|hint| line.contains(hint)) {
-            hints.kills.push(printable(line, LONGEST_QUOTE));
-        }
-        let lower = line.to_ascii_lowercase();
-        hints.disk_full |= FULL.iter().any(|word| lower.contains(word));
-        if hints.allocations.len() < 5 && ALLOCATION.iter().any(|word| lower.contains(word)) {
-            hints.allocations.push(printable(line, LONGEST_QUOTE));
-        }
-    }
-    hints
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs;
@@ -368,20 +301,5 @@ mod tests {
         let kept = fs::read_to_string(&path).unwrap();
         assert!(kept.starts_with("line 0\n") && kept.ends_with("line 39999\n") && kept.contains(" bytes dropped here"));
         assert!(kept.len() < 128 << 10, "{}", kept.len());
-    }
-
-    #[test]
-    fn hints_are_found_at_the_end_and_made_printable() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("log");
-        fs::write(&path, "\x1b[31mmake: *** [x] Error 137\nmalloc: Cannot allocate memory\nfine\n").unwrap();
-        let found = hints(&path);
-        assert_eq!(found.kills, ["make: *** [x] Error 137"]);
-        assert_eq!(found.allocations, ["malloc: Cannot allocate memory"]);
-        assert_eq!(found.words.as_deref(), Some("make: *** [x] Error 137"));
-        assert_eq!(text::tail(&path, 1).unwrap(), ["fine"]);
-        fs::write(&path, format!("{}end\n", "x".repeat(5000))).unwrap();
-        let line = text::tail(&path, 1).unwrap().remove(0);
-        assert!(line.starts_with('…') && line.ends_with("xend") && line.chars().count() < 210, "{line}");
     }
 }

@@ -9,6 +9,7 @@ use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestRerun, T
 
 use super::ReportInput;
 use crate::event::{AttemptRecord, JobResult};
+use crate::log::excerpt;
 use crate::plan::PlannedJob;
 use crate::run::Run;
 use crate::tested::cases::{self, CaseResult};
@@ -59,8 +60,7 @@ pub(super) fn render(input: ReportInput<'_>, to: &mut dyn io::Write) -> anyhow::
                 u64::try_from(last.ended.saturating_sub(first.started)).unwrap_or_default(),
             ));
             if !job.result.as_ref().is_some_and(JobResult::lets_others_run) {
-                let lines =
-                    text::tail(&run.attempt_dir(dir, position, last.number).join("log"), LOG_LINES).unwrap_or_default();
+                let lines = excerpt(&run.attempt_dir(dir, position, last.number).join("log"), LOG_LINES);
                 case.set_system_out(text::lines(&lines.join("\n")));
             }
         }

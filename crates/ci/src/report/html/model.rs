@@ -6,7 +6,6 @@ use super::Page;
 use crate::event::AttemptRecord;
 use crate::evidence::{Finding, HeapEvidence};
 use crate::run::Run;
-use drydock_base::text;
 use drydock_valgrind::massif::{Point, Shape};
 use drydock_valgrind::source;
 use drydock_valgrind::stack::{self, Frame};
@@ -113,9 +112,9 @@ pub(super) fn total(point: Point) -> u64 {
     point.measured().saturating_add(point.stacks)
 }
 
-/// The end of an attempt's log.
+/// The end of an attempt's log, and the cause if it is further up.
 pub(super) fn log_tail(directory: &Path, lines: usize) -> Vec<String> {
-    text::tail(&directory.join("log"), lines).unwrap_or_default()
+    crate::log::excerpt(&directory.join("log"), lines)
 }
 
 #[cfg(test)]
