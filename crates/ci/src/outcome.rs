@@ -328,10 +328,10 @@ impl Outcome {
             Outcome::TimedOut => "timed out".into(),
             Outcome::KilledFromOutside { signal } => format!("killed from outside by {}", signal_name(*signal)),
             Outcome::OverBudget { limit, used, budget: Budget::Limit } => {
-                format!("heap {used} over its limit of {limit}")
+                format!("{used} of heap, more than its limit of {limit}")
             }
             Outcome::OverBudget { limit, used, budget: Budget::Baseline } => {
-                format!("heap {used} over the {limit} that its baseline allows")
+                format!("{used} of heap, more than the {limit} that its baseline allows")
             }
             Outcome::DiskFull => "a disk was full".into(),
             Outcome::Cancelled => "cancelled".into(),

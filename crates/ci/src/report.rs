@@ -27,6 +27,7 @@ pub mod sarif;
 mod sources;
 pub mod summary;
 pub mod suppressions;
+mod tables;
 pub mod terminal;
 pub mod trace;
 
@@ -109,7 +110,7 @@ pub static REPORTS: [Report; 5] = [
     Report { file: "junit.xml", render: junit::render },
     Report { file: "report.html", render: |input, to| Ok(html::render(input, to)?) },
     Report { file: "run.sarif", render: |input, to| Ok(to.write_all(&sarif::render(input)?)?) },
-    Report { file: "summary.txt", render: |input, to| Ok(to.write_all(summary::render(input).as_bytes())?) },
+    Report { file: "summary.txt", render: |input, to| Ok(to.write_all(summary::whole(input).as_bytes())?) },
 ];
 
 /// Writes all report files, whose commands name the run: other runs follow before they are read. Returns their paths.

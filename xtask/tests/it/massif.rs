@@ -301,7 +301,7 @@ fn a_baseline_is_written_kept_and_outgrown() {
     let over = project.xtask(&["ci"]).run();
     assert_eq!(over.code(), 1);
     assert!(
-        over.stdout.contains("over its limit of 10 KiB") || over.stderr.contains("over its limit of 10 KiB"),
+        over.stdout.contains("more than its limit of 10 KiB") || over.stderr.contains("more than its limit of 10 KiB"),
         "{}",
         over.transcript()
     );

@@ -234,6 +234,10 @@ fn results_are_written_again_from_the_journal() {
     ends(&project.xtask(&["ci", "report"]).run(), 0);
     assert_eq!(fs::read(latest.join("run.json")).unwrap(), before[0]);
     assert_eq!(fs::read(latest.join("junit.xml")).unwrap(), before[1]);
+    let summary = fs::read_to_string(latest.join("summary.txt")).unwrap();
+    let id = RunJson::latest(&project.state()).unwrap().id;
+    let head = summary.lines().next().unwrap();
+    assert!(head.contains(&format!(", run {id}: At least one job failed.")), "{summary}");
     let junit = String::from_utf8(before[1].clone()).unwrap();
     assert!(junit.contains("<testsuites name=\"drydock\" tests=\"5\" failures=\"1\" errors=\"0\""), "{junit}");
     assert!(junit.contains("<testsuite name=\"after\" tests=\"1\" skipped=\"1\""), "{junit}");

@@ -94,7 +94,7 @@ fn a_run_that_had_nothing_to_do_does_not_displace_the_others() {
     let lines = |peaks: &[u64]| peaks.iter().zip(1..).map(|(peak, number)| line(number, Passed, *peak)).collect();
     predicts(lines(&build), 9, 14, Source::Learned { runs: 4 });
     assert!(expected(&[14, 11, 13, 14, 1, 1]).mean / MIB >= 8);
-    // As many runs as count are told, and their peak.
+    // The number of runs is that of those which count.
     predicts(lines(&[100, 100, 100, 100, 50, 50, 50]), 50, 50, Source::Learned { runs: 3 });
     predicts(lines(&[100, 100, 100, 150]), 150, 150, Source::Learned { runs: 1 });
 }

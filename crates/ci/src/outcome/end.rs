@@ -2,6 +2,7 @@
 
 use super::{signal_name, signals};
 use crate::evidence::{End, Evidence};
+use drydock_base::text::plural;
 
 /// `true` if the main process died of SIGKILL, the only signal that the kernel's out-of-memory killer sends.
 pub(super) fn main_was_sigkilled(evidence: &Evidence) -> bool {
@@ -16,4 +17,9 @@ pub(super) fn end_in_words(end: &End) -> String {
         End::NotStarted { .. } => "was never started".into(),
         End::NoRecord => "left no end record".into(),
     }
+}
+
+/// A number of errors in words.
+pub(super) fn errors(count: u64) -> String {
+    plural(usize::try_from(count).unwrap_or(usize::MAX), "error")
 }

@@ -1,6 +1,6 @@
 //! From evidence to verdict: a pure function, in the order in which the rules decide.
 
-use super::end::end_in_words;
+use super::end::{end_in_words, errors};
 use super::heap;
 use super::lost::{Lost, lost_with_drydock};
 use super::memory::{out_of_memory_likely, out_of_memory_proved, slowed_down, who_had_how_much};
@@ -74,7 +74,11 @@ fn never_ran(evidence: &Evidence) -> Option<Verdict> {
 /// Rule 1: the kills by Drydock itself.
 fn ended_by_us(evidence: &Evidence) -> Option<Verdict> {
     let intent = evidence.intent.as_ref()?;
-    let how = if intent.escalated { "it ignored SIGTERM, so SIGKILL followed" } else { "it ended on SIGTERM" };
+    let how = if intent.escalated {
+        "it had not ended soon enough after SIGTERM, so SIGKILL followed"
+    } else {
+        "it ended on SIGTERM"
+    };
     match intent.reason {
         KillReason::Timeout => {
             let limit = units::human(std::time::Duration::from_millis(evidence.timeout_ms));
@@ -180,7 +184,11 @@ fn killed_by_signal(evidence: &Evidence) -> Option<Verdict> {
             0.98,
             format!("the wait status says that {} ended the main process{dumped}", signal_name(signal)),
         )
-        .advise("the log's end and valgrind's stack show where"),
+        .advise(if evidence.valgrind.is_some() {
+            "the log's end and valgrind's stack show where"
+        } else {
+            "look at the log's end; with `tool: memcheck`, valgrind reports the stack"
+        }),
     )
 }
 
@@ -251,7 +259,7 @@ fn checked_and_passed(evidence: &Evidence) -> Option<Verdict> {
             let mut verdict = Verdict::new(
                 Outcome::Findings { count: valgrind.findings },
                 0.99,
-                format!("the program ended as expected, but valgrind's logs hold {} errors", valgrind.findings),
+                format!("the program ended as expected, but valgrind's logs hold {}", errors(valgrind.findings)),
             );
             verdict.reasons.extend(valgrind.first.iter().take(3).map(Finding::line));
             return Some(verdict);
@@ -261,7 +269,7 @@ fn checked_and_passed(evidence: &Evidence) -> Option<Verdict> {
                 Verdict::new(
                     Outcome::Findings { count: valgrind.unshown },
                     0.99,
-                    format!("the program ended as expected, but valgrind counted {} errors", valgrind.unshown),
+                    format!("the program ended as expected, but valgrind counted {}", errors(valgrind.unshown)),
                 )
                 .and("its log shows none of them, only their number")
                 .advise("check whether the program changes valgrind's options while it runs (VALGRIND_CLO_CHANGE)"),

@@ -1,5 +1,6 @@
 //! The verdicts on a suite that starts valgrind itself: its own exit code and the logs of all its processes.
 
+use super::end::errors;
 use super::{Outcome, Verdict};
 use crate::evidence::{End, Evidence, Finding};
 
@@ -12,11 +13,11 @@ pub(super) fn found_errors(evidence: &Evidence, code: i32) -> Option<Verdict> {
     evidence.suite.as_ref()?;
     let valgrind = evidence.valgrind.as_ref().filter(|valgrind| valgrind.findings + valgrind.unshown > 0)?;
     let verdict = if valgrind.findings > 0 {
-        let why = format!("valgrind's logs hold {} errors of the suite's processes", valgrind.findings);
+        let why = format!("valgrind's logs hold {} of the suite's processes", errors(valgrind.findings));
         Verdict::new(Outcome::Findings { count: valgrind.findings }, 0.99, why)
     } else {
         let why =
-            format!("valgrind counted {} errors of the suite's processes, and its logs show none", valgrind.unshown);
+            format!("valgrind counted {} of the suite's processes, and its logs show none", errors(valgrind.unshown));
         Verdict::new(Outcome::Findings { count: valgrind.unshown }, 0.99, why)
     };
     let mut verdict = verdict.and(format!(

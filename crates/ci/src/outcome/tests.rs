@@ -306,7 +306,7 @@ fn heap_beyond_its_limit_is_over_budget() {
     check(&with(10, 10), "passed", 0.99);
     check(&Evidence { heap: Some(Box::new(heap(10))), ..exited(0) }, "passed", 0.99);
     let verdict = check(&with(11, 10), "over-budget", 0.99);
-    assert_eq!(verdict.outcome.describe(), "heap 11 B over its limit of 10 B");
+    assert_eq!(verdict.outcome.describe(), "11 B of heap, more than its limit of 10 B");
     assert!(verdict.reasons.iter().any(|reason| reason.contains("read_whole")));
 }
 
@@ -325,7 +325,7 @@ fn heap_beyond_its_baseline_is_over_budget() {
     };
     check(&with(102, &baseline), "passed", 0.99);
     let verdict = check(&with(103, &baseline), "over-budget", 0.99);
-    assert_eq!(verdict.outcome.describe(), "heap 103 B over the 102 B that its baseline allows");
+    assert_eq!(verdict.outcome.describe(), "103 B of heap, more than the 102 B that its baseline allows");
     assert_eq!(
         verdict.reasons,
         [
@@ -383,4 +383,17 @@ fn valgrind_may_say_by_the_exit_code_that_there_are_errors() {
     check(&with(ValgrindEvidence { main_complete: None, shows_all: false, ..whole.clone() }, 99), "failed", 0.98);
     let counted = check(&with(ValgrindEvidence { unshown: 4, ..whole }, 0), "findings", 0.99);
     assert_eq!(counted.outcome, Outcome::Findings { count: 4 });
+}
+
+#[test]
+fn words_fit_the_verdict() {
+    let advice = |evidence: &Evidence| judge(evidence).advice.unwrap();
+    let checked = Evidence { valgrind: Some(Box::new(ValgrindEvidence::default())), ..signaled(11) };
+    assert!(advice(&checked).contains("valgrind's stack show where"));
+    assert!(!advice(&signaled(11)).contains("valgrind's stack"), "{}", advice(&signaled(11)));
+    let late = Evidence { intent: intent(KillReason::Timeout, true), ..signaled(9) };
+    assert!(!judge(&late).reasons.join("\n").contains("ignored"), "it may have had no time to end");
+    let found = ValgrindEvidence { findings: 1, main_complete: Some(true), ..ValgrindEvidence::default() };
+    let verdict = judge(&Evidence { valgrind: Some(Box::new(found)), ..exited(0) });
+    assert!(verdict.reasons[0].ends_with("valgrind's logs hold 1 error"), "{:?}", verdict.reasons);
 }

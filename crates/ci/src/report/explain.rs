@@ -6,7 +6,8 @@ use std::time::Duration;
 use super::commands::{self, Commands};
 use super::findings::{self, Causes};
 use crate::event::{AttemptRecord, JobResult};
-use crate::evidence::{Evidence, Reading};
+use crate::evidence::{End, Evidence, Reading};
+use crate::log::excerpt;
 use crate::plan::PlannedJob;
 use crate::run::{JobState, Run};
 use drydock_base::exec;
@@ -72,7 +73,7 @@ impl Explained<'_> {
             let missing = if log.exists() { "" } else { "  (deleted since)" };
             writeln!(text, "  log      {}{missing}", log.display())?;
             if !record.verdict.outcome.is_pass() {
-                for line in text::tail(&log, 20).unwrap_or_default() {
+                for line in excerpt(&log, 20) {
                     writeln!(text, "    │ {line}")?;
                 }
             }
@@ -140,10 +141,9 @@ impl Explained<'_> {
         }
         let dropped = valgrind.findings.saturating_sub(valgrind.first.len() as u64);
         if dropped > 0 {
-            writeln!(
-                text,
-                "  {dropped} further findings were counted and not kept; the attempt's XML files have them"
-            )?;
+            let further = text::plural(usize::try_from(dropped).unwrap_or(usize::MAX), "further finding");
+            let were = if dropped == 1 { "was" } else { "were" };
+            writeln!(text, "  {further} {were} counted and not kept; the attempt's XML files have what is missing")?;
         }
         let mut ids: Vec<&str> = Run::findings_of(self.position, record)
             .filter_map(|(id, _)| Some(self.causes.get(id)?.id.as_str()))
@@ -153,19 +153,32 @@ impl Explained<'_> {
             let which = if ids.len() > 1 { "to suppress the first" } else { "to suppress it" };
             writeln!(text, "  {which}: {}", self.commands.suppress(id))?;
         }
-        writeln!(text, "  checked  {} processes to their end", valgrind.complete)?;
+        let checked = usize::try_from(valgrind.complete).unwrap_or(usize::MAX);
+        let processes =
+            if checked == 1 { "1 process to its end".into() } else { format!("{checked} processes to their end") };
+        writeln!(text, "  checked  {processes}")?;
         for why in &valgrind.incomplete {
             writeln!(text, "    not completely: {why}")?;
         }
-        for why in &valgrind.cut_around {
-            writeln!(text, "    a program of the system, not completely: {why}")?;
+        match valgrind.cut_around.as_slice() {
+            [] => {}
+            [why] => writeln!(text, "    a program of the system, not completely: {why}")?,
+            [why, ..] => {
+                let count = valgrind.cut_around.len();
+                writeln!(text, "    {count} programs of the system, not completely, such as {why}")?;
+            }
         }
-        if valgrind.stubs > 0 {
-            writeln!(
+        match valgrind.stubs {
+            0 => {}
+            1 => writeln!(
                 text,
-                "    {} left only the beginning of a log: they ran exec on a program that is not traced, or were killed early",
-                valgrind.stubs
-            )?;
+                "    1 process left only the beginning of a log: it ran exec on a program that is not traced, or was killed early"
+            )?,
+            count => writeln!(
+                text,
+                "    {count} processes left only the beginning of a log: they ran exec on programs that are not traced, or were \
+                 killed early"
+            )?,
         }
         let suite = record.evidence.suite.iter();
         let lost = suite.clone().flat_map(|suite| &suite.unlogged).chain(valgrind.unknown()).cloned();
@@ -173,7 +186,7 @@ impl Explained<'_> {
             writeln!(text, "    not checked: {why}")?;
         }
         for (name, count) in valgrind.used.iter().take(20) {
-            writeln!(text, "    suppression used {count} times: {name}")?;
+            writeln!(text, "    suppression used {}: {name}", text::times(*count))?;
         }
         Ok(())
     }
@@ -209,7 +222,11 @@ pub(super) fn write_sources(text: &mut String, run: &Run, evidence: &Evidence) -
             kills.iter().map(|kill| format!("killed pid {} ({})", kill.pid, kill.comm)).collect::<Vec<_>>().join("; ")
         }
         Reading::Unreadable(why) => format!("could not be read: {why}"),
-        Reading::Absent => "not read: the job ended as expected".into(),
+        Reading::Absent => match evidence.end {
+            End::NotStarted { .. } => "not read: nothing was started".into(),
+            End::Exited { code } if evidence.expects(code) => format!("not read: exit code {code} is the expected one"),
+            End::Exited { .. } | End::Signaled { .. } | End::NoRecord => "none on this machine".into(),
+        },
     };
     writeln!(text, "    kernel log     {kernel}")?;
     let userspace = match &evidence.userspace {
@@ -233,4 +250,23 @@ pub(super) fn write_sources(text: &mut String, run: &Run, evidence: &Evidence) -
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::plan_of;
+
+    #[test]
+    fn why_the_kernel_log_was_not_read_fits_the_end() {
+        let run = Run::new(plan_of(Vec::new()));
+        let told = |end: End| {
+            let mut text = String::new();
+            write_sources(&mut text, &run, &Evidence::new(end)).unwrap();
+            text.lines().find_map(|line| line.strip_prefix("    kernel log     ")).unwrap().to_owned()
+        };
+        assert_eq!(told(End::NotStarted { error: "x".into(), unlisted: false }), "not read: nothing was started");
+        assert_eq!(told(End::Exited { code: 0 }), "not read: exit code 0 is the expected one");
+        assert_eq!(told(End::Exited { code: 1 }), "none on this machine");
+    }
 }

@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 
 use super::problems::{Problem, problems};
-use super::{ReportInput, summary};
+use super::{ReportInput, summary, tables};
 use crate::event::RunResult;
 use drydock_base::hint;
 use drydock_base::text::{lines, plural};
@@ -65,8 +65,8 @@ fn rest(input: ReportInput<'_>) -> String {
     [
         section("Remarks", &part(|text| summary::write_notes(text, input.run))),
         section("Schedule", &schedule.unwrap_or_default()),
-        section("Slowest and biggest jobs", &part(|text| summary::write_tables(text, input.run))),
-        section("Allocations", &part(|text| summary::write_allocations(text, input.run))),
+        section("Slowest and biggest jobs", &part(|text| tables::write_tables(text, input.run))),
+        section("Allocations", &part(|text| tables::write_allocations(text, input.run))),
     ]
     .concat()
 }

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use super::commands::{self, Commands};
 use super::problems::{Failed, Problem, problems};
-use super::{ReportInput, findings, native, suppressions};
+use super::{ReportInput, findings, native, suppressions, tables};
 use crate::event::{AttemptRecord, JobResult, RunStarted};
 use crate::evidence::End;
+use crate::log::excerpt;
 use crate::outcome::Outcome;
 use crate::retry;
 use crate::run::{JobState, Run};
@@ -24,14 +25,21 @@ use drydock_valgrind::cause::Cause;
 const MOST_JOBS: usize = 12;
 /// The number of lines of a log that are shown for a cause.
 const LOG_LINES: usize = 10;
-/// The number of jobs that the tables list.
-const MOST_ROWS: usize = 5;
-/// The number of allocation sites shown of a job.
-const MOST_SITES: usize = 3;
 /// Shorter runs have no tables.
-const WORTH_A_TABLE: u64 = 1000;
+pub(super) const WORTH_A_TABLE: u64 = 1000;
 /// The confidence of a verdict is shown when it is lower than this.
 const CERTAIN: f64 = 0.9;
+
+/// The text with what it is about at its top.
+pub(super) fn whole(input: ReportInput<'_>) -> String {
+    let run = input.run;
+    let project = run.plan.project.file_name().map_or_else(|| "/".into(), |name| name.to_string_lossy());
+    let revision = run.started.as_ref().and_then(|started| started.revision.as_deref());
+    let commit = revision.map_or_else(String::new, |revision| format!(" at commit {revision}"));
+    let head =
+        format!("{}{commit}, run {}: {}", text::one_line(&project, 200), input.dir.id(), input.result.sentence());
+    format!("{head}\n{}", render(input))
+}
 
 /// The text, ending with a newline.
 pub fn render(input: ReportInput<'_>) -> String {
@@ -40,8 +48,8 @@ pub fn render(input: ReportInput<'_>) -> String {
     // Writing into a text cannot fail.
     write_causes(&mut text, input)
         .and_then(|()| write_notes(&mut text, run))
-        .and_then(|()| write_allocations(&mut text, run))
-        .and_then(|()| write_tables(&mut text, run))
+        .and_then(|()| tables::write_allocations(&mut text, run))
+        .and_then(|()| tables::write_tables(&mut text, run))
         .and_then(|()| schedule.map_or(Ok(()), |schedule| write_schedule(&mut text, run, schedule)))
         .and_then(|()| write_counts(&mut text, input))
         .ok();
@@ -174,6 +182,9 @@ fn write_cause(text: &mut String, cause: &str, jobs: &[Failed<'_>], input: Repor
     let telling = jobs.iter().find(|failed| failed.last.evidence.words.is_some());
     let Some(Failed { position, name, job, last }) = telling.or_else(|| jobs.first()) else { return Ok(()) };
     let verdict = &last.verdict;
+    if jobs.len() > 1 {
+        writeln!(text, "    for example {name}")?;
+    }
     if verdict.confidence < CERTAIN {
         writeln!(text, "    confidence {:.2}", verdict.confidence)?;
     }
@@ -198,7 +209,7 @@ fn write_cause(text: &mut String, cause: &str, jobs: &[Failed<'_>], input: Repor
         writeln!(text, "    to do: {advice}")?;
     }
     let log = input.run.attempt_dir(input.dir, *position, last.number).join("log");
-    for line in text::tail(&log, LOG_LINES).unwrap_or_default() {
+    for line in excerpt(&log, LOG_LINES) {
         writeln!(text, "      │ {line}")?;
     }
     writeln!(text, "    more: {}", input.commands.explain(name))
@@ -275,7 +286,7 @@ pub(super) fn write_notes(text: &mut String, run: &Run) -> std::fmt::Result {
         let jobs = plural(unchecked.len(), "job");
         writeln!(text, "\n! {jobs} passed without being completely checked, such as {name}: {why}")?;
     }
-    for (name, why) in native.iter().take(MOST_ROWS) {
+    for (name, why) in native.iter().take(tables::MOST_ROWS) {
         writeln!(text, "\n! {name} passed, but not all of its processes were checked: {why}")?;
     }
     for group in native::groups(run) {
@@ -284,53 +295,6 @@ pub(super) fn write_notes(text: &mut String, run: &Run) -> std::fmt::Result {
     }
     for note in native::around(run).into_iter().chain(suppressions::notes(run)) {
         writeln!(text, "\n! {note}")?;
-    }
-    Ok(())
-}
-
-pub(super) fn write_tables(text: &mut String, run: &Run) -> std::fmt::Result {
-    let ended = || {
-        run.plan
-            .jobs
-            .iter()
-            .zip(&run.jobs)
-            .filter(|(_, job)| job.carried_from.is_none())
-            .flat_map(|(planned, job)| job.attempts.iter().map(move |attempt| (planned.name.as_str(), attempt)))
-    };
-    let mut slowest: Vec<_> = ended().collect();
-    slowest.sort_by_key(|(_, attempt)| std::cmp::Reverse(attempt.duration_ms()));
-    if slowest.len() < 2 || slowest[0].1.duration_ms() < WORTH_A_TABLE {
-        return Ok(());
-    }
-    let mut biggest: Vec<_> = ended().filter(|(_, attempt)| attempt.peak.is_some()).collect();
-    biggest.sort_by_key(|(_, attempt)| std::cmp::Reverse(attempt.peak));
-    writeln!(text)?;
-    for (title, rows) in [("slowest", slowest), ("biggest", biggest)] {
-        writeln!(text, "{title}")?;
-        for (name, attempt) in rows.into_iter().take(MOST_ROWS) {
-            let memory = attempt.peak.map_or_else(|| "-".into(), |peak| ByteSize::new(peak).to_string());
-            let time = units::human(Duration::from_millis(attempt.duration_ms()));
-            let cpu = attempt.cpu_ms.map_or_else(|| "-".into(), |ms| units::human(Duration::from_millis(ms)));
-            writeln!(text, "  {time:>8} {cpu:>8} CPU {memory:>9}  {name}")?;
-        }
-    }
-    Ok(())
-}
-
-/// The jobs under dhat that allocated most.
-pub(super) fn write_allocations(text: &mut String, run: &Run) -> std::fmt::Result {
-    let profile = |job: &JobState| job.attempts.last().and_then(|last| last.evidence.allocations.clone());
-    let jobs = run.plan.jobs.iter().zip(&run.jobs);
-    let mut profiled: Vec<_> = jobs.filter_map(|(planned, job)| Some((planned.name.as_str(), profile(job)?))).collect();
-    profiled.sort_by_key(|(_, profile)| std::cmp::Reverse(profile.largest.total.bytes));
-    if !profiled.is_empty() {
-        writeln!(text, "\nallocations")?;
-    }
-    for (name, profile) in profiled.iter().take(MOST_ROWS) {
-        writeln!(text, "  {name}: {}", profile.largest.line())?;
-        for site in profile.largest.sites.iter().take(MOST_SITES) {
-            writeln!(text, "    {}", site.line())?;
-        }
     }
     Ok(())
 }

@@ -11,6 +11,7 @@ use crate::cli;
 use crate::exit::Exit;
 use drydock_base::failure::Failure;
 use drydock_base::output;
+use drydock_base::text::times;
 use drydock_ci::history::History;
 use drydock_ci::ledger::{self, Account, Class};
 use drydock_ci::plan::Plan;
@@ -78,7 +79,8 @@ fn render(accounts: &[Account], plan: &Plan, now: Timestamp, today: Date) -> Str
 
 fn write_account(text: &mut String, account: &Account, plan: &Plan, width: usize, now: Timestamp) -> std::fmt::Result {
     let percent = |share: f64| format!("{:.0}", share * 100.0);
-    let rate = if account.attempts == 0 {
+    // At a commit at which it fails, the rate is 100 %.
+    let rate = if account.attempts == 0 || account.class == Class::Deterministic {
         "-".into()
     } else {
         format!("{}-{} %", percent(account.rate.0), percent(account.rate.1))
@@ -95,17 +97,20 @@ fn write_account(text: &mut String, account: &Account, plan: &Plan, width: usize
         .failures
         .iter()
         .chain(&account.broken)
-        .map(|(kind, count)| format!("{count} {}", kind.word()))
+        .map(|(kind, count)| format!("{} {}", kind.word(), times(*count as u64)))
         .collect();
     if !kinds.is_empty() {
         writeln!(text, "    {}", kinds.join(", "))?;
+    }
+    if account.class == Class::Deterministic && account.failed() < account.attempts {
+        writeln!(text, "    it never both passed and failed at the same commit")?;
     }
     if account.last_failure.is_some() && account.passes_since > 0 {
         let verdict = if account.seems_fixed() { "it seems to be fixed" } else { "that may be chance" };
         writeln!(
             text,
-            "    passed {} times since; if nothing had changed, the chance of that would be {} %: {verdict}",
-            account.passes_since,
+            "    passed {} since; if nothing had changed, the chance of that would be {} %: {verdict}",
+            times(account.passes_since as u64),
             percent(account.chance)
         )?;
     }

@@ -121,7 +121,7 @@ pub(crate) const CAUSES: &[Cause] = &[
     Cause::new("malloc-failure", &["as-limit", "64"], &["allocation-failure"]),
     Cause::new("timeout-obeyed", &["obey-term", "60"], TIMED_OUT)
         .with("timeout: 2s, grace: 2s")
-        .never_says("ignored SIGTERM"),
+        .never_says("soon enough after SIGTERM"),
     Cause::new("timeout-ignored", &["ignore-term", "60"], TIMED_OUT)
         .with("timeout: 1s, grace: 1s")
         .never_says("ended on SIGTERM"),
@@ -130,7 +130,7 @@ pub(crate) const CAUSES: &[Cause] = &[
     // The main process obeys, its children do not.
     Cause::new("timeout-orphans", &["fork", "20", "60", "stubborn"], TIMED_OUT)
         .with("timeout: 2s, grace: 2s")
-        .never_says("it ignored SIGTERM"),
+        .never_says("soon enough after SIGTERM"),
     Cause::new("daemon", &["daemon", "60", "keep"], &["passed"]).leftover(),
     Cause::new("daemon-silent", &["daemon", "60", "close"], &["passed"]).leftover(),
     Cause::new("oom", &["hog", "400"], OOM).limited("96MiB", Company::Exclusive),
