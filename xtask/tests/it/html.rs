@@ -286,6 +286,15 @@ fn a_report_of_two_thousand_jobs_is_light() {
     assert_eq!(browser.value("document.querySelectorAll('#table tbody tr').length"), 2000);
     assert_eq!(browser.value("document.querySelectorAll('#lanes a').length"), 2000);
     assert!(browser.value("document.querySelectorAll('.spark').length").as_u64().unwrap() > 3000);
+    // No number is broken before its unit, and no heading within a word.
+    let lines = "((cell) => { const range = document.createRange(); range.selectNodeContents(cell); \
+                 return new Set([...range.getClientRects()].map((box) => Math.round(box.top))).size; })";
+    let broken = format!(
+        "[...document.querySelectorAll('#table tbody td:nth-child(7)')].slice(0, 20).some((cell) => {lines}(cell) > 1)"
+    );
+    assert_eq!(browser.value(&broken), false, "a peak is broken");
+    let heading = |column: u32| format!("{lines}(document.querySelector('#table thead th:nth-child({column})'))");
+    assert_eq!(browser.value(&heading(4)), browser.value(&heading(1)), "`Attempts` has as many lines as `Job`");
     // Rows after the first ones are laid out only on demand: by a filter, whose rows may be among them, and by the button.
     let drawn = "[...document.querySelectorAll('#table tbody tr')].filter((row) => row.offsetHeight).length";
     assert_eq!(browser.value(drawn), 500);
