@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn up_to_date_targets_and_variables_on_the_way_are_told() {
+    fn up_to_date_targets_and_variables_on_the_way_are_reported() {
         let rules = [
             ("check=", "units .said", ""),
             ("units", "unit/a unit/b", ""),
