@@ -84,8 +84,8 @@ pub(super) const ACTS: &[Act] = &[
         title: "sign the tag, and push it",
         by: By::Hand,
         after: &[ActId::Bump],
-        evidence: "exactly one release tag at the commit, with the signature of a declared key where keys are declared; that it is pushed is \
-                   for you to see",
+        evidence: "exactly one release tag at the commit, with the signature of a declared key where keys are declared; whether it is \
+                   pushed is not looked at",
         is_declared: ALWAYS,
         progress: |situation| situation.tagged.clone(),
         commands: |situation| {
