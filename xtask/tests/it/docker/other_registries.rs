@@ -164,7 +164,7 @@ fn a_registry_without_pages_mounts_and_deletion_is_understood() {
     let pushed = push(&registry, &other, &layout, &top, slice::from_ref(&there)).unwrap();
     assert_eq!((pushed.mounted, pushed.uploaded), (0, 3));
     let error = registry.delete_manifest(&there, &top.digest).unwrap_err();
-    assert!(error.to_string().contains("the manifest still exists; this registry has no deletion"), "{error:#}");
+    assert!(error.to_string().contains("the manifest still exists: this registry has no deletion"), "{error:#}");
     let gone = drydock_config::images::Digest::for_bytes(b"gone");
     assert!(!registry.delete_manifest(&there, &gone).unwrap(), "what does not exist need not be deleted");
     let list = format!("{{\"tags\":[\"{gone}\",\"x\"]}}").into_bytes();
