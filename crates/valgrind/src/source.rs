@@ -60,7 +60,7 @@ mod tests {
             let (directory, file) = (directory.map(str::to_owned), Some(file.to_owned()));
             line(&project, &Frame { directory, file, line: number, ..Frame::default() })
         };
-        let three = Some("\u{fffd}[31mthree\u{fffd};".to_owned());
+        let three = Some("three\u{fffd};".to_owned());
         for (directory, file, number, expected) in [
             (Some(absolute.as_str()), "a.c", Some(1), Some("one".to_owned())),
             (Some(&absolute), "a.c", Some(2), None),
