@@ -44,7 +44,10 @@ pub(super) fn of_make(
 ) -> Result<Changes, ListError> {
     let mut argv = words(&["make", "--no-print-directory", "-s"]);
     argv.extend(context.source.args.iter().chain(arguments).cloned());
-    argv.extend([format!("--eval=.PHONY: drydock-list\ndrydock-list: ; {PRINT}"), "drydock-list".to_owned()]);
+    argv.extend([
+        format!("--eval=.PHONY: drydock-list\ndrydock-list: ; {PRINT}\n.DEFAULT_GOAL :="),
+        "drydock-list".to_owned(),
+    ]);
     let output = context.read(&argv, directory, more)?;
     let after = output.split_once('\0').and_then(|(_, pairs)| variables(pairs));
     Ok(changes(&plain(context, directory)?, after.ok_or_else(|| malformed(&argv, "a variable without `=`"))?))

@@ -105,9 +105,10 @@ pub(super) fn list(context: &Context<'_>) -> Result<Vec<ListedTest>, ListError> 
 }
 
 /// The options that let make run the recipes of files although these are up to date. A target of its own in `.PHONY` would not get
-/// the recipe of a pattern rule.
+/// the recipe of a pattern rule. Makes that this one calls get the same options, and must not take a target in them for their goal.
 fn force(targets: &[&str]) -> Vec<String> {
-    vec![format!("--eval=.PHONY: {FORCE}"), format!("--eval={}: {FORCE}", targets.join(" "))]
+    let forced = format!("--eval={}: {FORCE}", targets.join(" "));
+    vec![format!("--eval=.PHONY: {FORCE}"), forced, "--eval=.DEFAULT_GOAL :=".to_owned()]
 }
 
 /// The variable that tells a Makefile the goal, if it asks for that: each test has another goal than the suite.

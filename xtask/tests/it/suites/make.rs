@@ -167,6 +167,13 @@ const CASES: &[Case] = &[
         second: &[("a", PASSED), ("b", PASSED)],
     },
     Case {
+        name: "a test calls another make, which must do what it does by itself",
+        makefile: "check: a.ok\na.ok: a.src\n\tprintf 'all:\\n\\tfalse\\n' | $(MAKE) -f -\n\ttouch a.ok\n",
+        then: None,
+        first: &[("a.ok", "failed failed{2}")],
+        second: &[("a.ok", "failed failed{2}")],
+    },
+    Case {
         name: "a test has variables of its own, which count for what it needs",
         makefile: "check: a\na: WITH = exit 1\na: a.prog\n\tsh a.prog\na.prog:\n\techo '$(WITH)' > a.prog\n",
         then: None,
