@@ -8,6 +8,7 @@ use crate::exit::Exit;
 use crate::invocation;
 use drydock_base::exec::paste;
 use drydock_base::units::ByteSize;
+use drydock_config::diagnostic::nearest;
 
 mod deb;
 mod docker;
@@ -25,7 +26,9 @@ mod workflows;
 pub(crate) use deb::{
     Deb, DebBuild, DebCheck, DebCommand, DebProve, DebSource, DebStatus, DebUpload, Ppa, ProofPlaces,
 };
-pub(crate) use docker::{Docker, DockerBuild, DockerCommand, DockerNightly, DockerPromote, DockerPrune, Engine};
+pub(crate) use docker::{
+    Docker, DockerBuild, DockerCommand, DockerNightly, DockerPromote, DockerPrune, Engine, OfImages,
+};
 pub(crate) use flaky::CiFlaky;
 pub(crate) use github::{CiFetch, OnGithub, RerunGithub};
 pub(crate) use itself::{Check, Completions, Demo, Doctor, Init, Man};
@@ -67,6 +70,13 @@ impl Cli {
     /// The whole command line of a program that is called like this.
     pub(crate) fn described(called: impl Into<String>) -> clap::Command {
         with_exit_codes(Cli::command().bin_name(called.into()))
+    }
+
+    /// The command below the command `above` that a word probably means: `docker`, `promot`.
+    pub(crate) fn meant(above: &str, word: &str) -> Option<String> {
+        let command = Cli::described("drydock");
+        let known = command.find_subcommand(above)?.get_subcommands().map(clap::Command::get_name);
+        nearest(word, known).map(str::to_owned)
     }
 }
 

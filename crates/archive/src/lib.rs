@@ -66,6 +66,14 @@ impl EntryKind {
     }
 }
 
+/// Formats seconds since 1970 in UTC, as image configurations, bills of materials and people read them (RFC 3339).
+///
+/// # Errors
+/// The time is after the year 9999.
+pub fn rfc3339(epoch: u64) -> anyhow::Result<String> {
+    Ok(jiff::Timestamp::from_second(i64::try_from(epoch)?)?.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
+}
+
 /// An entry to write into archives.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ArchiveEntry {

@@ -8,6 +8,7 @@ mod builder;
 mod chroot;
 mod difference;
 mod diffoscope;
+mod log;
 mod unvaried;
 
 use std::collections::BTreeMap;
@@ -20,6 +21,7 @@ use serde::{Deserialize, Serialize};
 
 pub use builder::Builder;
 pub use chroot::{Chroot, Chroots, Mirrors};
+use log::{before_summary, failed_test, tail};
 
 use super::checksums::FileChecksums;
 use super::control::{self, Paragraph};
@@ -321,8 +323,9 @@ impl ProofRun<'_> {
         if result.success && lines.iter().any(|line| line.ends_with(" PASS")) {
             return Ok(lines);
         }
-        let (series, tail) = (self.series, tail(&result.output, None));
-        let text = format!("the packages fail their tests on {series}; the log is {}\n  {tail}", log.display());
+        let (series, shown) = (self.series, failed_test(&result.output));
+        let lines: String = lines.iter().map(|line| format!("\n  {line}")).collect();
+        let text = format!("the packages fail their tests on {series}; the log is {}{lines}\n  {shown}", log.display());
         Err(Failure::rejected(text))
     }
 
@@ -363,22 +366,6 @@ fn only_smoke_test(tree: &Path, command: &[String]) -> anyhow::Result<()> {
     fs::write(tests.join("control"), control).context("cannot write debian/tests/control")
 }
 
-/// The line of sbuild's log with which the error ends: that of dpkg-buildpackage, or the last one before the box of the summary.
-fn before_summary(log: &str) -> Option<usize> {
-    let lines: Vec<&str> = log.lines().collect();
-    let failed = lines.iter().position(|line| line.starts_with("dpkg-buildpackage: error"));
-    let is_box = |pair: &[&str]| pair[0].starts_with("+---") && pair[1].starts_with("| Summary");
-    let summary = || lines.windows(2).position(is_box)?.checked_sub(1);
-    failed.or_else(summary)
-}
-
-/// The last 30 lines of a log, up to and including the line at `end`, indented after the first.
-fn tail(log: &str, end: Option<usize>) -> String {
-    let lines: Vec<&str> = log.lines().collect();
-    let end = end.map_or(lines.len(), |at| at + 1);
-    lines[end.saturating_sub(30)..end].join("\n  ")
-}
-
 /// Binary packages by file name, with their paths and checksums.
 type Packages = BTreeMap<String, (PathBuf, FileChecksums)>;
 
@@ -401,20 +388,6 @@ fn packages(directory: &Path) -> anyhow::Result<Packages> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_error_is_shown_and_not_the_summary_of_sbuild() {
-        let summary =
-            format!("\n+---+\n| Summary |\n+---+\n{}E: Error creating chroot session\n", "a line\n".repeat(40));
-        let no_room = format!("Unpacking chroot.tar\ntar: ./usr: Cannot mkdir: No space left on device\n{summary}");
-        let shown = tail(&no_room, before_summary(&no_room));
-        assert!(shown.contains("No space left on device") && !shown.contains("Summary"), "{shown}");
-        let failed = format!("cc: error\ndpkg-buildpackage: error: debian/rules build gave 2\nmore\n{summary}");
-        let shown = tail(&failed, before_summary(&failed));
-        assert!(shown.ends_with("gave 2") && shown.contains("cc: error"), "{shown}");
-        let cut = "W: nothing more";
-        assert_eq!(tail(cut, before_summary(cut)), cut);
-    }
 
     #[test]
     fn an_unavailable_series_is_replaced_with_a_reason() {

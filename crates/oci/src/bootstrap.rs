@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::Context as _;
 
 use super::base_image::{self, BaseImage};
-use super::image::{NewLayer, rfc3339};
+use super::image::NewLayer;
 use super::layer_path::clean_path;
 use super::layout::Layout;
 use super::leftovers::Leftovers;
@@ -15,6 +15,7 @@ use super::model::{ImageConfig, Manifest, media};
 use drydock_archive::format::Compression;
 use drydock_archive::layer::Layer;
 use drydock_archive::read::{Limits, ReadError, visit_stream};
+use drydock_archive::rfc3339;
 use drydock_base::checksum::Checksum;
 use drydock_base::exec;
 use drydock_base::failure::Failure;

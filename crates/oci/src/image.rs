@@ -6,6 +6,7 @@ use serde_json::json;
 use super::layout::Layout;
 use super::model::{Descriptor, History, ImageConfig, LayerType, Manifest, RootFs, RuntimeConfig, media};
 use drydock_archive::layer::Layer;
+use drydock_archive::rfc3339;
 use drydock_base::failure::Failure;
 use drydock_config::images::{Digest, Image, Platform, Runtime};
 use drydock_config::release::Version;
@@ -78,14 +79,6 @@ pub struct WrittenImage {
     pub manifest: Manifest,
     /// The configuration.
     pub config: ImageConfig,
-}
-
-/// Formats seconds since 1970 as in configurations (RFC 3339).
-///
-/// # Errors
-/// The time is after the year 9999.
-pub fn rfc3339(epoch: u64) -> anyhow::Result<String> {
-    Ok(jiff::Timestamp::from_second(i64::try_from(epoch)?)?.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
 }
 
 impl ImageConfig {

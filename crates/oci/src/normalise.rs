@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 
 use super::base_image::BaseImage;
-use super::image::{NewLayer, UnwrittenImage, rfc3339};
+use super::image::{NewLayer, UnwrittenImage};
 use super::image_files::visit_layer;
 use super::layer_path::clean_path;
 use super::layout::Layout;
@@ -15,6 +15,7 @@ use super::leftovers::Leftovers;
 use super::model::{Descriptor, ImageConfig};
 use drydock_archive::layer::Layer;
 use drydock_archive::read::{Member, MemberKind, ReadError};
+use drydock_archive::rfc3339;
 use drydock_base::failure::Failure;
 use drydock_base::text::one_line;
 

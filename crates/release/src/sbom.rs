@@ -104,7 +104,7 @@ pub fn documents(
 ) -> anyhow::Result<Vec<Document>> {
     let components = components(identity.release, tree)?;
     let (name, version) = (identity.release.name.as_str(), identity.version.as_str());
-    let time = jiff::Timestamp::from_second(i64::try_from(tree.epoch)?)?.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    let time = drydock_archive::rfc3339(tree.epoch)?;
     let seed = format!("{name} {version} {} {components:?}", tree.commit);
     let product = Product { name, version, time, uuid: uuid(&Checksum::new(seed.as_bytes()).to_string()) };
     let mut documents = vec![

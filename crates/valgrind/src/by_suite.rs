@@ -12,6 +12,10 @@ use super::tool::{TOOLS, Tool};
 /// The variable that passes the options on.
 pub const VARIABLE: &str = "VALGRIND_OPTS";
 
+/// The variable that valgrind's launcher puts behind all others, and without which its tools refuse to run
+/// (`coregrind/launcher-linux.c`). So an environment of such a tool that holds it was read whole.
+pub const LAUNCHER: &str = "VALGRIND_LAUNCHER";
+
 /// Options that valgrind reads before it knows them as options of a tool: the prefix would hide them
 /// (`early_process_cmd_line_options` in `coregrind/m_main.c`).
 const EARLY: [&str; 7] = [

@@ -17,7 +17,6 @@ use drydock_ci::plan::SelectError;
 use drydock_ci::report::commands::Commands;
 use drydock_ci::report::findings::Causes;
 use drydock_ci::report::{self, Reports, explain, json, markdown};
-use drydock_config::diagnostic::nearest;
 use drydock_config::schema;
 use drydock_release::build_info::BuildInfo;
 use drydock_release::manifest::Manifest;
@@ -122,11 +121,7 @@ fn or_command(error: anyhow::Error) -> anyhow::Error {
         Some(SelectError::NoMatch { selector, nearest: None }) => Some(selector.clone()),
         Some(SelectError::NoMatch { nearest: Some(_), .. } | SelectError::Invalid { .. }) | None => None,
     });
-    let command = cli::Cli::described("drydock");
-    let known = command.find_subcommand("ci").into_iter().flat_map(clap::Command::get_subcommands);
-    let known: Vec<&str> = known.map(clap::Command::get_name).collect();
-    let meant = unknown.as_deref().and_then(|word| nearest(word, known.iter().copied()));
-    match meant {
+    match unknown.and_then(|word| cli::Cli::meant("ci", &word)) {
         Some(meant) => {
             let meant = hint::drydock(&["ci"]).args([meant]);
             Failure::usage(format!("{error}; or did you mean the command `{meant}`?"))

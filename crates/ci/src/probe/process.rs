@@ -97,14 +97,22 @@ pub fn tree(all: &[Stat], root: u32) -> Vec<u32> {
     members
 }
 
+/// The environment that the process was started with, as `NAME=VALUE` with a NUL after each. Empty in the middle of an exec;
+/// `None` when it has ended. What is read while it ends may lack its last variables.
+pub fn environment(pid: u32) -> Option<Vec<u8>> {
+    fs::read(format!("/proc/{pid}/environ")).ok()
+}
+
+/// The value of a variable in such an environment.
+pub fn variable(environment: &[u8], name: &str) -> Option<String> {
+    let value = |entry: &[u8]| entry.strip_prefix(name.as_bytes())?.strip_prefix(b"=").map(<[u8]>::to_vec);
+    let value = environment.split(|byte| *byte == 0).find_map(value)?;
+    Some(String::from_utf8_lossy(&value).into_owned())
+}
+
 /// The value of a variable in the environment that the process was started with.
 pub fn environment_variable(pid: u32, name: &str) -> Option<String> {
-    let environment = fs::read(format!("/proc/{pid}/environ")).ok()?;
-    let prefix = format!("{name}=");
-    environment
-        .split(|byte| *byte == 0)
-        .find_map(|entry| entry.strip_prefix(prefix.as_bytes()))
-        .map(|value| String::from_utf8_lossy(value).into_owned())
+    variable(&environment(pid)?, name)
 }
 
 /// Its share of memory in bytes: `Pss` of `smaps_rollup`, where shared pages are divided among their users.

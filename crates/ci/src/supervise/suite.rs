@@ -13,7 +13,9 @@ use crate::evidence::SuiteEvidence;
 use crate::plan::PlannedJob;
 use crate::probe::process;
 use drydock_base::text::printable;
-use drydock_valgrind::by_suite::{Destination, Invocation, SuiteOptions, VARIABLE, expand, tool_of_executable, value};
+use drydock_valgrind::by_suite::{
+    Destination, Invocation, LAUNCHER, SuiteOptions, VARIABLE, expand, tool_of_executable, value,
+};
 use drydock_valgrind::findings::MOST_BYTES;
 use drydock_valgrind::leak_kinds::show_what_counts;
 use drydock_valgrind::tool::Tool;
@@ -165,17 +167,20 @@ impl Suite {
             self.open += usize::from(self.open < MOST_OPEN && traced.open_own(pid));
         } else if self.seen.len() < MOST_PROCESSES && !self.seen.contains_key(&identity) {
             let seen = self.recognise(&identity);
-            self.seen.insert(identity, seen);
+            self.seen.extend(seen.map(|seen| (identity, seen)));
         }
     }
 
-    fn recognise(&self, process: &Identity) -> Seen {
+    /// `None` as long as nothing can be said of it: it is in the middle of an exec, or about to vanish.
+    fn recognise(&self, process: &Identity) -> Option<Seen> {
         let Some(tool) = tool_of_executable(&process.executable) else {
             let shown = process.executable.strip_prefix(&self.project).ok();
-            return shown.map_or(Seen::Other, |path| Seen::Native(printable(&path.to_string_lossy(), 200)));
+            return Some(shown.map_or(Seen::Other, |path| Seen::Native(printable(&path.to_string_lossy(), 200))));
         };
         let invocation = Invocation::new(&process.command);
-        let passed = process::environment_variable(process.pid, VARIABLE);
+        let environment = process::environment(process.pid)?;
+        process::variable(&environment, LAUNCHER)?;
+        let passed = process::variable(&environment, VARIABLE);
         let directory = self.handed_directory(passed.as_deref());
         let program = invocation.program.first().map_or("?", String::as_str);
         let mut traced = Traced {
@@ -186,7 +191,7 @@ impl Suite {
             own: None,
         };
         traced.open_own(process.pid);
-        Seen::Traced(traced)
+        Some(Seen::Traced(traced))
     }
 
     /// The attempt's directory as the suite knows it.
@@ -304,5 +309,46 @@ impl Traced {
             Destination::OwnXml(_) => {}
             Destination::Elsewhere(why) => *unlogged.entry(format!("{program} under {name}: {why}")).or_default() += 1,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    /// The kernel shows the command line a moment before the environment, and both are gone a moment before the process is.
+    #[test]
+    fn a_process_that_starts_or_ends_at_that_moment_is_not_one_without_the_options() {
+        let directory = tempfile::tempdir().unwrap();
+        let suite = || Suite {
+            directory: directory.path().to_owned(),
+            project: directory.path().to_owned(),
+            tool: Tool::Memcheck,
+            _links: None,
+            next: Instant::now(),
+            seen: HashMap::new(),
+            open: 0,
+        };
+        let options = format!("--memcheck:xml=yes --memcheck:xml-file={}/memcheck.%p.xml", directory.path().display());
+        let mut collected = 0;
+        for _ in 0..12 {
+            let valgrind = ["-q", "--child-silent-after-fork=yes", "true"];
+            let command = Command::new("valgrind").args(valgrind).env(VARIABLE, &options).stderr(Stdio::null()).spawn();
+            let Ok(mut child) = command else {
+                assert!(std::env::var_os("CI").is_none(), "valgrind is missing");
+                return;
+            };
+            while child.try_wait().unwrap().is_none() {
+                // Each look is a first one, at any moment.
+                let mut suite = suite();
+                suite.look_at(child.id());
+                let evidence = suite.evidence();
+                assert!(evidence.unlogged.is_empty(), "{:?}", evidence.unlogged);
+                collected += suite.seen.values().filter(|seen| matches!(seen, Seen::Traced(_))).count();
+            }
+        }
+        assert!(collected > 12, "{collected}");
     }
 }

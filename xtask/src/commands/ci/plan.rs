@@ -177,7 +177,8 @@ fn print(plan: &Plan, capacity: &Capacity, history: &History, dangers: &[String]
     output::out(format_args!("{} in {}", plural(plan.jobs.len(), "job"), plan.project.display()));
     output::out(format_args!("slots   {}  ({})", capacity.slots, capacity.slots_source));
     output::out(format_args!("memory  {}  ({})", ByteSize::new(capacity.memory), capacity.memory_source));
-    for (bytes, source) in capacity::rooms() {
+    // A single limit is named in the line above.
+    for (bytes, source) in Some(capacity::rooms()).filter(|rooms| rooms.len() > 1).into_iter().flatten() {
         output::out(format_args!("        {:>9} free by {source}", ByteSize::new(bytes).to_string()));
     }
     for danger in dangers {

@@ -1,11 +1,10 @@
 //! `cargo xtask docker build`: builds and tests the images of one commit on this machine.
 
 use super::image_build::ImageBuild;
-use super::selection::ImageSelection;
+use super::selection::{self, ImageSelection};
 use crate::cli;
 use crate::commands::Context;
 use crate::commands::release::build::lock;
-use crate::commands::release_context::ReleaseContext;
 use crate::exit::Exit;
 use drydock_base::exec;
 use drydock_base::failure::Failure;
@@ -16,7 +15,7 @@ use drydock_oci::engine::{self, EngineKind};
 
 impl cli::DockerBuild {
     pub(super) fn run(self, ctx: &Context) -> anyhow::Result<Exit> {
-        let release = ReleaseContext::resolve(ctx, &self.of.of.into())?;
+        let release = selection::release(ctx, &self.of)?;
         let selection = ImageSelection::new(&release, &self.of.images)?;
         let build = Build { selection: &selection, platforms: self.platforms, engines: self.engine.kinds() };
         if self.dry_run {
@@ -101,7 +100,10 @@ impl Build<'_> {
             let commit = release.commit.id.short();
             let word = |field: &str| plan[field].as_str().unwrap_or_default().to_owned();
             output::out(format_args!("image {} {} ({commit})", image.name, release.version));
-            output::out(format_args!("  date        {} (of the commit)", release.tree.epoch));
+            output::out(format_args!(
+                "  date        {} (that of the commit)",
+                drydock_archive::rfc3339(release.tree.epoch)?
+            ));
             output::out(format_args!(
                 "  platforms   {}",
                 self.platforms(image)?.iter().map(Platform::to_string).collect::<Vec<_>>().join(", ")

@@ -1,6 +1,6 @@
 //! `cargo xtask docker nightly`: pushes built images to the nightly repositories by digest, then moves their tags.
 
-use super::selection::ImageSelection;
+use super::selection::{self, ImageSelection};
 use crate::cli;
 use crate::commands::Context;
 use crate::commands::release_context::ReleaseContext;
@@ -14,7 +14,7 @@ use drydock_oci::registry::{Registries, Registry};
 
 impl cli::DockerNightly {
     pub(super) fn run(self, ctx: &Context) -> anyhow::Result<Exit> {
-        let release = ReleaseContext::resolve(ctx, &self.of.of.into())?;
+        let release = selection::release(ctx, &self.of)?;
         let selection = ImageSelection::new(&release, &self.of.images)?;
         let tags = tags(&release)?;
         if self.dry_run {

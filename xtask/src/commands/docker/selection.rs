@@ -2,9 +2,13 @@
 
 use std::path::PathBuf;
 
-use crate::commands::release_context::{DeclaredImages, ReleaseContext};
+use crate::cli;
+use crate::commands::Context;
+use crate::commands::release_context::{DeclaredCommit, DeclaredImages, ReleaseContext, ReleaseSelector};
 use drydock_base::checksum::Checksum;
 use drydock_base::failure::Failure;
+use drydock_base::hint;
+use drydock_config::diagnostic::nearest;
 use drydock_config::images::Image;
 use drydock_oci::build_record::{RecordTag, StoredBuild};
 use drydock_oci::nightly::ExpectedBuild;
@@ -52,6 +56,15 @@ impl<'a> ImageSelection<'a> {
     }
 }
 
+/// The release that the command line selects. An image that is not declared is reported first, since it may be a command that
+/// was written wrongly.
+pub(super) fn release(ctx: &Context, of: &cli::OfImages) -> anyhow::Result<ReleaseContext> {
+    let selector = ReleaseSelector::from(of.of.clone());
+    let commit = DeclaredCommit::resolve(ctx, &selector.revision)?;
+    select(commit.images()?, &of.images)?;
+    commit.release(&selector.version)
+}
+
 /// The declared images with these names; all without names.
 pub(in crate::commands) fn select<'a>(
     declared: &'a DeclaredImages,
@@ -60,7 +73,14 @@ pub(in crate::commands) fn select<'a>(
     let known = |name: &String| declared.images.iter().any(|image| image.name.as_str() == name);
     if let Some(name) = names.iter().find(|name| !known(name)) {
         let all: Vec<&str> = declared.images.iter().map(|image| image.name.as_str()).collect();
-        return Err(Failure::usage(format!("image {name} is not declared; declared are {}", all.join(", "))));
+        let help = match nearest(name, all.iter().copied()) {
+            Some(image) => format!("did you mean `{image}`?"),
+            None => match cli::Cli::meant("docker", name) {
+                Some(command) => format!("did you mean `{}`?", hint::drydock(&["docker"]).args([command.as_str()])),
+                None => format!("declared are {}", all.join(", ")),
+            },
+        };
+        return Err(Failure::usage(format!("image {name} is not declared; {help}")));
     }
     let is_selected = |image: &&Image| names.is_empty() || names.iter().any(|name| name == image.name.as_str());
     Ok(declared.images.iter().filter(is_selected).collect())

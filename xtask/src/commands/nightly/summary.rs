@@ -18,8 +18,8 @@ const NOTHING_PUBLISHED: &str = "nothing was published, because no place is decl
 /// The summary as text.
 pub(super) fn text(record: &NightlyRecord) -> String {
     let mut text = format!("{} {} of {} ({:.12})", record.result.word(), record.version, record.name, record.commit);
-    if !record.reason.is_empty() {
-        text.push_str(&format!("\n  reason: {}", record.reason));
+    if let Some(why) = why(record) {
+        text.push_str(&format!("\n  {why}"));
     }
     for step in &record.steps {
         let time = if step.reused { "reused".to_owned() } else { time(step.milliseconds) };
@@ -45,6 +45,15 @@ pub(super) fn text(record: &NightlyRecord) -> String {
     text
 }
 
+/// Why it was built or not built, which is no reason for a failure.
+fn why(record: &NightlyRecord) -> Option<String> {
+    let what = match record.result {
+        Outcome::Skipped => "not built",
+        Outcome::Running | Outcome::Failed | Outcome::Built | Outcome::Proved | Outcome::Published => "built",
+    };
+    (!record.reason.is_empty()).then(|| format!("{what} because {}", record.reason))
+}
+
 /// A sentence about what is published after a step failed.
 fn state_of_publication(record: &NightlyRecord) -> &'static str {
     let completed = |name: &str| record.steps.iter().any(|step| step.step == name);
@@ -62,8 +71,8 @@ fn state_of_publication(record: &NightlyRecord) -> &'static str {
 pub(super) fn markdown(record: &NightlyRecord) -> String {
     let mut text = format!("## Nightly {}: {}\n\n", escape(&record.version), record.result.word());
     text.push_str(&format!("{} at `{}`", escape(&record.name), record.commit));
-    let reason = if record.reason.is_empty() { String::new() } else { format!(". Reason: {}", escape(&record.reason)) };
-    text.push_str(&format!("{reason}\n"));
+    let why = why(record).map_or_else(String::new, |why| format!(", {}", escape(&why)));
+    text.push_str(&format!("{why}\n"));
     if record.unpublished {
         text.push_str(&format!("\n{}.\n", escape(NOTHING_PUBLISHED)));
     }
@@ -152,7 +161,7 @@ mod tests {
     fn the_text_has_the_result_of_each_step() {
         insta::assert_snapshot!(text(&record()), @r"
         published 0.4.0-0.nightly20260701.7.g0123456 of lanternd (0123456789ab)
-          reason: the nightly of lanternd is 0.3.0, built from another commit
+          built because the nightly of lanternd is 0.3.0, built from another commit
           sources           reused  4 archives
           images             1m 2s  a | b
           image lanternd: registry.example/n@sha256:00
@@ -195,7 +204,7 @@ mod tests {
         insta::assert_snapshot!(markdown(&record()), @r"
         ## Nightly 0.4.0-0.nightly20260701.7.g0123456: published
 
-        lanternd at `0123456789abcdef0123456789abcdef01234567`. Reason: the nightly of lanternd is 0.3.0, built from another commit
+        lanternd at `0123456789abcdef0123456789abcdef01234567`, built because the nightly of lanternd is 0.3.0, built from another commit
 
         | step | time | result |
         |---|---:|---|

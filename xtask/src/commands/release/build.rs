@@ -98,7 +98,7 @@ pub(super) fn plan(release: &ReleaseContext, format: cli::Format) -> anyhow::Res
         return Ok(Exit::Success);
     }
     output::out(format_args!("release {version} of {} ({})", release.declaration().name, commit.id.short()));
-    output::out(format_args!("  date      {} (that of the commit)", tree.epoch));
+    output::out(format_args!("  date      {} (that of the commit)", drydock_archive::rfc3339(tree.epoch)?));
     output::out(format_args!("  files     {} from {} repositories", tree.entries.len(), tree.repositories.len()));
     tree.excluded.iter().for_each(|path| output::out(format_args!("  excluded  {} ({})", path.path, path.reason)));
     for generator in generators {

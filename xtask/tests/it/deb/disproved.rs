@@ -150,7 +150,13 @@ fn packages_that_must_not_be_proved() {
             &["leaves files outside of its tree: ", "/left-behind", ".cache-of-a-tool"],
         ),
         // The whole source package is there for its tests, with the bits of its files.
-        ("untested", "true", "sh -c 'data/words >&2; exit 3'", 1, &["fail their tests", "a word of the sources"]),
+        (
+            "untested",
+            "true",
+            "sh -c 'data/words >&2; exit 3'",
+            1,
+            &["fail their tests", " FAIL non-zero exit status 3", "a word of the sources"],
+        ),
         (
             "differing",
             "pwd > $(D)/tree\ndate +%z > $(D)/zone\necho $$HOME > $(D)/home\nlocale | grep LC_ALL > $(D)/locale\n\

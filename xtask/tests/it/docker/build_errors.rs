@@ -206,6 +206,10 @@ fn bases_and_dockerfiles_that_may_change_are_refused() {
     build.declare(&declaration(&base, LANTERND));
     let unknown = build.call(&["nothing"], &[]);
     assert!(unknown.code() == 2 && unknown.stderr.contains("image nothing is not declared; declared are mine"));
+    for (written, meant) in [("promot", "docker promote`?"), ("min", "did you mean `mine`?")] {
+        let said = build.call(&[written], &[]);
+        assert!(said.code() == 2 && said.stderr.contains(meant), "{}", said.transcript());
+    }
     let platform = build.call(&["--platform", "linux/riscv64"], &[]);
     assert!(
         platform.code() == 2 && platform.stderr.contains("is not declared for linux/riscv64"),
