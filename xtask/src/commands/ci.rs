@@ -9,6 +9,7 @@ use clap::ValueEnum as _;
 use drydock_base::failure::Failure;
 use drydock_base::hint;
 use drydock_base::output;
+use drydock_base::text::plural;
 use drydock_base::units::ByteSize;
 use drydock_ci::containment::Kind;
 use drydock_ci::event::JobResult;
@@ -161,7 +162,7 @@ impl cli::CiExplain {
             }
             if names.is_empty() && self.format == cli::Format::Text {
                 let skipped = if skipped > 0 { format!(", {skipped} skipped") } else { String::new() };
-                let jobs = if passed == 1 { "1 job passed" } else { &format!("{passed} jobs passed") };
+                let jobs = format!("{} passed", plural(passed, "job"));
                 output::out(format_args!(
                     "run {} has nothing to explain: {jobs}{skipped}; jobs can be named",
                     dir.id()

@@ -26,6 +26,7 @@ use drydock_base::checksum::Checksum;
 use drydock_base::exec;
 use drydock_base::failure::Failure;
 use drydock_base::scratch::Scratch;
+use drydock_base::text::plural;
 use drydock_config::release::Vendor;
 use drydock_config::release::deb::Number;
 
@@ -55,7 +56,7 @@ pub fn collect(tree: &SourceTree, declared: &Vendor, progress: &mut dyn FnMut(&s
     let (packages, lock_format) = pinned(tree, declared)?;
     let mut missing: Vec<&Package> = packages.iter().filter(|package| cached(package).is_none()).collect();
     if !missing.is_empty() {
-        progress(&format!("fetch {} crates", missing.len()));
+        progress(&format!("fetch {}", plural(missing.len(), "crate")));
         fetch(tree, declared)?;
         missing.retain(|package| cached(package).is_none());
     }
@@ -259,7 +260,7 @@ pub fn add(
         return Err(Failure::declaration(format!("{text}; remove it from git, or declare another `directory`")));
     }
     let crates = collect(tree, declared, progress)?;
-    progress(&format!("vendor {} crates", crates.crates.len()));
+    progress(&format!("vendor {}", plural(crates.crates.len(), "crate")));
     let entries = crates.source_entries();
     let record = GeneratorRecord {
         name: GENERATOR.to_owned(),

@@ -35,20 +35,27 @@ pub enum Source {
     Usual,
 }
 
+impl Source {
+    /// A sentence about so many bytes; none about a default.
+    pub(crate) fn sentence(self, bytes: u64) -> Option<String> {
+        let size = ByteSize::new(bytes);
+        Some(match self {
+            Source::Learned { runs: 1 } => format!("it used {size} of memory when it last ran"),
+            Source::Learned { runs } => format!("it used up to {size} of memory in its last {runs} runs"),
+            Source::Killed => format!("it had {size} of memory when it was last killed for lack of it"),
+            Source::Declared => format!("it declares {size} of memory"),
+            Source::Usual => return None,
+        })
+    }
+}
+
 impl Prediction {
     /// The reason why the job cannot run within that capacity, if there is one; such a job is not started.
     pub fn refusal(&self, capacity: &Capacity) -> Option<String> {
         if self.needed <= capacity.memory {
             return None;
         }
-        let needed = ByteSize::new(self.needed);
-        let known = match self.source {
-            Source::Learned { runs: 1 } => format!("it used {needed} of memory when it last ran"),
-            Source::Learned { runs } => format!("it used up to {needed} of memory in its last {runs} runs"),
-            Source::Killed => format!("it had {needed} of memory when it was last killed for lack of it"),
-            Source::Declared => format!("it declares {needed} of memory"),
-            Source::Usual => return None,
-        };
+        let known = self.source.sentence(self.needed)?;
         Some(format!(
             "{known}, and this run may use {} ({}); run it on a larger machine, or raise --memory",
             ByteSize::new(capacity.memory),

@@ -163,13 +163,8 @@ fn needed(expected: &Expected, demanding: bool) -> u64 {
 
 fn unfit(job: usize, expected: &Expected, largest: &Runner) -> Unfit {
     let needed = needed(expected, false);
-    let size = ByteSize::new(needed);
-    let because = match expected.prediction.source {
-        Source::Learned { runs: 1 } => format!("it used {size} of memory when it last ran"),
-        Source::Learned { runs } => format!("it used up to {size} of memory in its last {runs} runs"),
-        Source::Killed => format!("it had {size} of memory when it was last killed for lack of it"),
-        Source::Declared | Source::Usual => format!("it declares {size} of memory"),
-    };
+    let because = expected.prediction.source.sentence(needed);
+    let because = because.unwrap_or_else(|| format!("it may need {} of memory, the default", ByteSize::new(needed)));
     Unfit { job, needed, because, largest: largest.clone() }
 }
 

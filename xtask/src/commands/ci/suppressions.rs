@@ -10,6 +10,7 @@ use crate::cli::{self, Format};
 use crate::exit::Exit;
 use drydock_base::output;
 use drydock_base::paths::State;
+use drydock_base::text::{plural, times};
 use drydock_ci::report::suppressions::{self, Entry, Files};
 use drydock_ci::run::Run;
 use drydock_valgrind::tool::Tool;
@@ -97,8 +98,7 @@ fn print(entry: &Entry, last_use: Option<&(String, u64)>) {
         output::out(format_args!("    {author}until {day}{over}"));
     }
     let used = match last_use {
-        Some((run, 1)) => format!("last used once, in run {run}"),
-        Some((run, count)) => format!("last used {count} times, in run {run}"),
+        Some((run, count)) => format!("last used {}, in run {run}", times(*count)),
         None if entry.is_unused() => "unused: every job that could use it ran, and was completely checked".to_owned(),
         None => "no use known; no run of all its jobs was completely checked".to_owned(),
     };
@@ -112,7 +112,7 @@ fn print(entry: &Entry, last_use: Option<&(String, u64)>) {
 
 fn summarise(entries: &[Entry], files: usize, last: Option<&Run>) {
     let count = |wanted: fn(&Entry) -> bool| entries.iter().filter(|entry| wanted(entry)).count();
-    let files = if files == 1 { "1 file".to_owned() } else { format!("{files} files") };
+    let files = plural(files, "file");
     let run = if last.is_none() { "; no run has used them yet" } else { "" };
     let noun = if entries.len() == 1 { "suppression" } else { "suppressions" };
     output::out(format_args!(

@@ -15,6 +15,7 @@ use crate::tools::Purpose;
 use drydock_base::failure::Failure;
 use drydock_base::output;
 use drydock_base::paths;
+use drydock_base::text::plural;
 use drydock_config::release::deb::{Distribution, Series};
 use drydock_deb::prove::{self, Builder, Chroots, Mirrors, Proof, ProofInputs};
 use drydock_deb::series;
@@ -148,8 +149,8 @@ fn print(proof: &Proof) {
     if proof.differences.is_empty() {
         let varied: Vec<&str> =
             proof.variations.iter().filter(|one| one.missing.is_none()).map(|one| one.name.as_str()).collect();
-        let (count, varied) = (proof.packages.len(), varied.join(", "));
-        output::out(format_args!("  identical  {count} packages in both builds; varied: {varied}"));
+        let (packages, varied) = (plural(proof.packages.len(), "package"), varied.join(", "));
+        output::out(format_args!("  identical  {packages} in both builds; varied: {varied}"));
     }
     for difference in &proof.differences {
         // What begins with blanks is about a file of the package before it.

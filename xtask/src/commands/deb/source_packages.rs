@@ -15,6 +15,7 @@ use drydock_base::failure::Failure;
 use drydock_base::hint;
 use drydock_base::output;
 use drydock_base::paths;
+use drydock_base::text::plural;
 use drydock_config::debversion::{self, DebVersion};
 use drydock_config::release::Format;
 use drydock_config::release::deb::{Deb, Number, Series, Target};
@@ -180,7 +181,7 @@ impl<'a> SourcePackages<'a> {
         let vendored = self.vendored()?;
         if let (Some(vendored), Some(_)) = (&vendored, &self.deb.vendor) {
             let file = directory.join(format!("{}_{}.orig-{}.tar.xz", first.name(), self.upstream, vendored.directory));
-            output::step(format_args!("write {} crates", vendored.crates.len()));
+            output::step(format_args!("write {}", plural(vendored.crates.len(), "crate")));
             let files = [ArchiveFile { format: Format::TarXz, path: file.clone() }];
             let (directory, epoch) = (vendored.directory.as_str(), self.release.tree.epoch);
             let archives = Archives { directory, epoch, files: &files, threads: options.threads };

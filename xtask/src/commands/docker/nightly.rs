@@ -7,6 +7,7 @@ use crate::commands::release_context::ReleaseContext;
 use crate::exit::Exit;
 use drydock_base::failure::Failure;
 use drydock_base::output;
+use drydock_base::text::plural;
 use drydock_config::images::{Image, Tag};
 use drydock_oci::build_record::StoredBuild;
 use drydock_oci::nightly::{self, NIGHTLY_TAG};
@@ -75,9 +76,9 @@ pub(in crate::commands) fn push(registry: &Registry, image: &Image, build: &Stor
     let repository = &image.repositories.nightly;
     let outcome = nightly::push(registry, repository, build)?;
     output::announce(format_args!(
-        "{repository}@{}: {} blobs present, {} uploaded ({} bytes)",
+        "{repository}@{}: {} present, {} uploaded ({} bytes)",
         build.index.digest.short(),
-        outcome.present + outcome.mounted,
+        plural(outcome.present + outcome.mounted, "blob"),
         outcome.uploaded,
         outcome.bytes
     ));

@@ -9,6 +9,7 @@ use crate::commands::release::build::lock;
 use crate::exit::Exit;
 use drydock_base::failure::Failure;
 use drydock_base::output;
+use drydock_base::text::plural;
 use drydock_config::images::Repository;
 use drydock_config::release::Version;
 use drydock_oci::image::TITLE;
@@ -32,7 +33,7 @@ impl cli::DockerPromote {
         let without_proof = self.without_proof.as_deref();
         let mut planned = PlannedPromotion::new(ctx, self.version.as_ref(), &self.images, without_proof)?;
         if let Some(count) = refused(&planned.findings) {
-            let problems = if count == 1 { "1 problem" } else { &format!("{count} problems") };
+            let problems = plural(count, "problem");
             output::err(format_args!("{} was not promoted: {problems}", planned.release.version));
             return Ok(Exit::CheckFailed);
         }

@@ -12,6 +12,7 @@ use crate::commands::release_context::DeclaredCommit;
 use crate::exit::Exit;
 use drydock_base::failure::Failure;
 use drydock_base::output;
+use drydock_base::text::plural;
 use drydock_config::images::{Digest, Image, Tag};
 use drydock_oci::prune::apply::{self, PendingRemovals, PruneOutcome, Verified};
 use drydock_oci::prune::contents::{self, RepositoryContents};
@@ -65,7 +66,12 @@ pub(in crate::commands) fn old_nightlies(
     let report = prune(ctx, image, registries, true)?;
     let lost: Vec<&String> = report.verified.iter().flat_map(|seen| &seen.lost).collect();
     match lost.as_slice() {
-        [] => Ok(format!("{} of {} tags kept in {}", report.plan.kept.len(), tags_of(&report.plan), report.repository)),
+        [] => Ok(format!(
+            "{} of {} kept in {}",
+            report.plan.kept.len(),
+            plural(tags_of(&report.plan), "tag"),
+            report.repository
+        )),
         [first, ..] => Err(Failure::not_reproducible(format!("{} is missing {first}", report.repository))),
     }
 }
@@ -189,15 +195,18 @@ fn print(report: &Report) {
         output::out(format_args!("  note   {} needs {}, whose type is unknown", opaque.tag, opaque.digest));
     }
     let gone: usize = plan.removed.iter().map(|one| one.tags.len()).sum();
-    let (kept, reached, removed) = (plan.kept.len(), plan.reached.len(), plan.removed.len());
-    output::out(format_args!("  {kept} tags kept with {reached} manifests, {gone} removed with {removed}"));
+    let (kept, reached) = (plural(plan.kept.len(), "tag"), plural(plan.reached.len(), "manifest"));
+    let removed = plan.removed.len();
+    output::out(format_args!("  {kept} kept with {reached}, {gone} removed with {removed}"));
     match verified {
         Some(seen) => {
             let Verified { tags, manifests, blobs, lost } = seen;
             lost.iter().for_each(|what| output::out(format_args!("  LOST   {what}")));
             if lost.is_empty() {
                 let text = "verified";
-                output::out(format_args!("  {text}: {tags} tags, {manifests} manifests, {blobs} blobs"));
+                let counts = [(*tags, "tag"), (*manifests, "manifest"), (*blobs, "blob")];
+                let counts = counts.map(|(count, noun)| plural(count, noun)).join(", ");
+                output::out(format_args!("  {text}: {counts}"));
             }
             if removed > 0 {
                 output::out("  the registry frees the space at its next garbage collection");

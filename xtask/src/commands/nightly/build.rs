@@ -97,7 +97,7 @@ pub(super) fn check_packages(nightly: &NightlyBuild) -> anyhow::Result<String> {
     let packages = nightly.packages(&[])?;
     let problems = Check { allow_unsigned: true, api: None }.problems(&packages)?;
     if problems.is_empty() {
-        return Ok(format!("{} packages follow all rules", packages.series.len()));
+        return Ok(format!("Launchpad's rules hold for {}", plural(packages.series.len(), "package")));
     }
     Err(Failure::rejected(format!("Launchpad would reject the packages:\n  {}", problems.join("\n  "))))
 }

@@ -9,6 +9,7 @@ use crate::commands::release_context::{
 use crate::exit::Exit;
 use drydock_base::git::Untracked;
 use drydock_base::output;
+use drydock_base::text::plural;
 use drydock_config::release::Version;
 use drydock_release::manifest::Tag;
 use drydock_release::preflight::{self, Finding};
@@ -61,7 +62,7 @@ pub(super) fn check(commit: &DeclaredCommit, version: &VersionSource, allow_dirt
         Ok(tree) => {
             let (files, excluded) = (tree.entries.len(), tree.excluded.len());
             let submodules = tree.repositories.len() - 1;
-            let text = format!("{files} files, {submodules} submodules, {excluded} excluded");
+            let text = format!("{}, {}, {excluded} excluded", plural(files, "file"), plural(submodules, "submodule"));
             findings.push(Finding::good("the sources are whole", text));
             findings.extend(preflight::dates(declaration, tree));
             findings.extend(preflight::crates(declaration, tree));

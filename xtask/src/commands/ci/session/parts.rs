@@ -12,6 +12,7 @@ use drydock_base::failure::Failure;
 use drydock_base::held_dir::Access;
 use drydock_base::interrupts::Held;
 use drydock_base::paths::{self, RunDir};
+use drydock_base::text::plural;
 use drydock_base::units::JobName;
 use drydock_ci::capacity::Capacity;
 use drydock_ci::containment::{self, Kind};
@@ -223,7 +224,7 @@ fn warnings(plan: &Plan, kind: Kind, weaker: Option<String>, dangers: &[Danger])
     }
     let limited = plan.jobs.iter().filter(|job| job.memory_limit.is_some()).count();
     if kind == Kind::None && limited > 0 {
-        warnings.push(format!("`memory-limit` of {limited} jobs is not enforced: that needs a cgroup"));
+        warnings.push(format!("`memory-limit` of {} is not enforced: that needs a cgroup", plural(limited, "job")));
     }
     warnings.extend(dangers.iter().filter(|danger| danger.kills_supervisor(kind)).map(|danger| danger.describe(kind)));
     warnings

@@ -252,7 +252,7 @@ impl Situation {
                     })
                     .collect();
                 match left.as_slice() {
-                    [] => Progress::Done(format!("{} steps, all of which were read back", decisions.len())),
+                    [] => Progress::Done(format!("{}, all of which were read back", plural(decisions.len(), "step"))),
                     [first, rest @ ..] => open(format!("{first}{}", and_more(rest.len()))),
                 }
             }
@@ -319,7 +319,7 @@ fn packages(release: &ReleaseContext) -> anyhow::Result<Progress> {
         }
     }
     Ok(if lacks.is_empty() {
-        Progress::Done(format!("{} packages are proved", packages.series.len()))
+        Progress::Done(format!("proved: {}", plural(packages.series.len(), "package")))
     } else {
         open(lacks.join(", "))
     })
