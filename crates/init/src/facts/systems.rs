@@ -12,6 +12,7 @@ pub(super) mod part;
 mod perl;
 mod python;
 
+use super::Saw;
 use super::jobs::JobDraft;
 use crate::tree::{Tree, is_foreign};
 use options::{is_about_sanitizers, is_about_tests};
@@ -77,6 +78,14 @@ pub(super) fn find(tree: &Tree) -> (Vec<Group>, Vec<String>, Vec<String>) {
         [meson::find(tree), cmake::find(tree), autotools::find(tree), make::find(tree)].into_iter().flatten().collect();
     let mut unused = Vec::new();
     let mut remarks = Vec::new();
+    let backend = python::backend(tree);
+    native.retain(|group| match &backend {
+        Some((system, saw)) if *system == group.system && is_only_for(tree, group) => {
+            unused.push(only_for(group, saw));
+            false
+        }
+        _ => true,
+    });
     // A system whose tests can be listed is better than one that only builds; beyond that the order above decides.
     let chosen = native.iter().position(|group| group.has_tests).or((!native.is_empty()).then_some(0));
     let mut groups = Vec::new();
@@ -96,7 +105,14 @@ pub(super) fn find(tree: &Tree) -> (Vec<Group>, Vec<String>, Vec<String>) {
         groups.push(with_suite(tree, group));
     }
     let alone = groups.is_empty();
-    groups.extend(cargo::find(tree, alone));
+    let cargo = cargo::find(tree, alone);
+    groups.extend(cargo.filter(|group| match &backend {
+        Some((System::Cargo, saw)) if is_only_for(tree, group) => {
+            unused.push(only_for(group, saw));
+            false
+        }
+        _ => true,
+    }));
     groups.extend(python::find(tree, groups.is_empty(), &groups));
     if groups.is_empty() {
         groups.extend(perl::find(tree));
@@ -121,6 +137,24 @@ pub(super) fn find(tree: &Tree) -> (Vec<Group>, Vec<String>, Vec<String>) {
     }
     unique_names(&mut groups);
     (groups, unused, remarks)
+}
+
+/// True if a build system, which the backend of a package in Python calls, has nothing to do without it.
+fn is_only_for(tree: &Tree, group: &Group) -> bool {
+    match group.system {
+        System::Cargo => !tree
+            .with_extension(&[".rs"])
+            .any(|path| tree.text(path).is_some_and(|text| text.contains("#[test]") || text.contains("```\n"))),
+        // The backend sets these.
+        System::Cmake => {
+            !group.has_tests || tree.text("CMakeLists.txt").is_some_and(|text| text.contains("${SKBUILD_"))
+        }
+        System::Meson | System::Autotools | System::Make | System::Python | System::Perl => !group.has_tests,
+    }
+}
+
+fn only_for(group: &Group, saw: &Saw) -> String {
+    format!("{} ({}): saw {saw}, which calls it to build the extension", group.system.name(), group.because)
 }
 
 /// The same with the script by which the project's workflows test, if it has no other tests.
@@ -159,7 +193,8 @@ fn unique_names(groups: &mut [Group]) {
         if own.iter().any(|name| taken.contains(name)) {
             let prefix = group.system.name().to_ascii_lowercase();
             let renamed = |name: &str| {
-                if own.iter().any(|own| own == name) { format!("{prefix}-{name}") } else { name.to_owned() }
+                let is_renamed = name != prefix && own.iter().any(|own| own == name);
+                if is_renamed { format!("{prefix}-{name}") } else { name.to_owned() }
             };
             for job in &mut group.jobs {
                 job.name = renamed(&job.name);
@@ -202,4 +237,33 @@ fn lowest(text: &str) -> Option<String> {
     let end = rest.find(|letter: char| !letter.is_ascii_digit() && letter != '.').unwrap_or(rest.len());
     let number = rest[..end].split("..").next().unwrap_or_default().trim_end_matches('.');
     Some(number.to_owned()).filter(|number| number.contains('.'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(texts: &[(&str, &str)]) -> (Vec<String>, Vec<String>) {
+        let (groups, unused, _) = find(&Tree::from_texts(texts.iter().copied()));
+        (groups.iter().flat_map(|group| &group.jobs).map(|job| job.name.clone()).collect(), unused)
+    }
+
+    #[test]
+    fn a_build_system_that_only_builds_an_extension_is_left_to_the_backend() {
+        let test = ("tests/test_a.py", "");
+        let backend = |name: &str| format!("[project]\nname = \"lamp\"\n[build-system]\nbuild-backend = \"{name}\"\n");
+        let scikit = backend("scikit_build_core.build");
+        let cmake = "project(${SKBUILD_PROJECT_NAME} C)\nenable_testing()\nadd_test(a b)\n";
+        let (jobs, unused) = names(&[("pyproject.toml", &scikit), ("CMakeLists.txt", cmake), ("a.c", ""), test]);
+        assert_eq!(jobs, ["build", "tests"]);
+        assert!(unused[0].contains("build-backend"), "{unused:?}");
+        let maturin = backend("maturin");
+        let cargo = ("Cargo.toml", "[package]\nname = \"lamp-rs\"\n");
+        let locked = ("uv.lock", "");
+        let (jobs, _) = names(&[("pyproject.toml", &maturin), cargo, ("src/lib.rs", "fn a() {}\n"), test, locked]);
+        assert_eq!(jobs, ["python", "tests"]);
+        // What Cargo can test, it tests.
+        let (jobs, _) = names(&[("pyproject.toml", &maturin), cargo, ("src/lib.rs", "#[test]\n"), test, locked]);
+        assert_eq!(jobs, ["build", "tests", "python", "python-tests"]);
+    }
 }

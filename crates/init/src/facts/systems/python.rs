@@ -1,20 +1,23 @@
 //! Python: setuptools, extensions in C, pytest.
 
 mod cython;
+mod poetry;
+mod wanted;
+mod workspace;
 
 use super::super::jobs::JobDraft;
-use super::super::{Saw, packages, valgrind};
+use super::super::{Saw, valgrind};
 use super::{Group, System};
-use crate::tree::{Tree, is_foreign};
+use crate::tree::Tree;
+use wanted::wanted;
+use workspace::of_members;
+pub(super) use workspace::{ENVIRONMENT, environment};
 
 /// Names of directories of tests.
 const DIRECTORIES: [&str; 3] = ["tests", "test", "testing"];
 
 /// The directory that a package is installed in for its tests.
 const INSTALLED: &str = "target/python";
-
-/// The most packages of a workspace whose tests are declared.
-const MOST_MEMBERS: usize = 30;
 
 /// `alone` is true if the project has no other build system; `others` are those that it has.
 pub(super) fn find(tree: &Tree, alone: bool, others: &[Group]) -> Option<Group> {
@@ -32,7 +35,9 @@ pub(super) fn find(tree: &Tree, alone: bool, others: &[Group]) -> Option<Group> 
     };
     let dependencies = dependencies(tree);
     let wanted = wanted(tree);
-    let is_installed = extension.is_some() || alone && (dependencies.is_some() || wanted.is_some());
+    // The environment of uv has the package with all that its tests need, and what a backend of its own makes.
+    let by_uv = tree.has("uv.lock") && extension.as_ref().is_none_or(|(_, kind)| *kind == Extension::Backend);
+    let is_installed = !by_uv && (extension.is_some() || alone && (dependencies.is_some() || wanted.is_some()));
     // Tests inside of a package would find the package in the sources, which has no extension: those of the installed copy run.
     let package = if is_named { at.rsplit_once('/').map(|(package, _)| package) } else { Some(at.as_str()) };
     let is_inside = source == "." && package.is_some_and(|package| tree.has(&format!("{package}/__init__.py")));
@@ -48,7 +53,10 @@ pub(super) fn find(tree: &Tree, alone: bool, others: &[Group]) -> Option<Group> 
         let job = JobDraft::command(name, words.chain(own.is_none().then(|| ".".to_owned()))).within("1h");
         let mut job = before.prepare(job);
         jobs.extend(before.jobs);
-        job.comments.extend(extension.iter().map(|saw| format!("saw {saw}: an extension in C")));
+        job.comments.extend(extension.iter().map(|(saw, kind)| match kind {
+            Extension::Declared => format!("saw {saw}: an extension in C"),
+            Extension::Backend => format!("saw {saw}: it builds an extension"),
+        }));
         job.comments.extend(dependencies.iter().map(|saw| format!("saw {saw}: packages that it needs")));
         job.comments.extend(wanted.iter().map(|(_, saw)| format!("saw {saw}: what its tests need")));
         job.comments.push(
@@ -132,73 +140,6 @@ fn suite<'t>(tests: &[&'t str]) -> Option<(String, &'t str)> {
     best.map(|(at, first, _)| (at, first))
 }
 
-/// What pip has to install for the tests, as its arguments, and where that was seen.
-fn wanted(tree: &Tree) -> Option<(Vec<String>, Saw)> {
-    // Of those for developers, much is not for the tests.
-    const NAMES: [&str; 5] = ["test", "tests", "testing", "unittest", "pytest"];
-    let path = "pyproject.toml";
-    let text = tree.text(path).unwrap_or_default();
-    let manifest: toml::Table = text.parse().unwrap_or_default();
-    let line = |name: &str| {
-        let at = text
-            .lines()
-            .position(|line| line.split_once('=').is_some_and(|(key, _)| key.trim().trim_matches('"') == name));
-        Saw::line(path, at.map_or(1, |at| at + 1), &format!("{name} = […]"))
-    };
-    let extras = manifest.get("project").and_then(|project| project.get("optional-dependencies"));
-    let extra =
-        extras.and_then(toml::Value::as_table).and_then(|extras| NAMES.iter().find(|name| extras.contains_key(**name)));
-    if let Some(name) = extra {
-        return Some(extras_of_workflows(tree, name).unwrap_or_else(|| (vec![format!(".[{name}]")], line(name))));
-    }
-    let groups = manifest.get("dependency-groups").and_then(toml::Value::as_table);
-    if let Some((name, groups)) =
-        groups.and_then(|groups| Some((NAMES.iter().find(|name| groups.contains_key(**name))?, groups)))
-    {
-        let mut words = Vec::new();
-        group(groups, name, 0, &mut words);
-        return Some((words, line(name))).filter(|(words, _)| !words.is_empty());
-    }
-    let files = [
-        "requirements-test.txt",
-        "requirements-tests.txt",
-        "test-requirements.txt",
-        "test_requirements.txt",
-        "requirements/test.txt",
-        "requirements/tests.txt",
-        "tests/requirements.txt",
-        "test/requirements.txt",
-    ];
-    let file = tree.first(&files)?;
-    Some((vec!["-r".to_owned(), file.to_owned()], Saw::file(file)))
-}
-
-/// The extras with which the project's own workflows install it for its tests, such as `.[testing,linkify]`, and where.
-fn extras_of_workflows(tree: &Tree, name: &str) -> Option<(Vec<String>, Saw)> {
-    let is_plain = |word: &str| word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".[],_-".contains(&byte));
-    packages::workflows(tree).find_map(|path| {
-        tree.text(path)?.lines().enumerate().find_map(|(number, line)| {
-            let words = line.split_whitespace().map(|word| word.trim_matches(['"', '\'']));
-            let word = words.filter(|word| is_plain(word)).find(|word| {
-                let list = word.strip_prefix(".[").and_then(|rest| rest.strip_suffix(']'));
-                list.is_some_and(|list| list.split(',').any(|extra| extra == name))
-            })?;
-            Some((vec![word.to_owned()], Saw::line(path, number + 1, line)))
-        })
-    })
-}
-
-/// The packages of a dependency group and of those that it includes (PEP 735).
-fn group(groups: &toml::Table, name: &str, depth: usize, words: &mut Vec<String>) {
-    for entry in groups.get(name).and_then(toml::Value::as_array).into_iter().flatten().filter(|_| depth < 5) {
-        match (entry.as_str(), entry.get("include-group").and_then(toml::Value::as_str)) {
-            (Some(word), _) if !words.iter().any(|known| known == word) => words.push(word.to_owned()),
-            (None, Some(other)) => group(groups, other, depth + 1, words),
-            _ => {}
-        }
-    }
-}
-
 /// True for a file that pytest searches.
 fn is_test(path: &&str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
@@ -213,70 +154,50 @@ fn under_valgrind(suite: JobDraft, saw: &Saw) -> JobDraft {
     suite.because(format!("saw {saw}: the suite starts its programs under valgrind itself"))
 }
 
-/// The job that makes the virtual environment.
-const ENVIRONMENT: &str = "python";
-
-/// Installs what `uv.lock` names, with the packages of the workspace.
-pub(super) fn environment(tree: &Tree) -> Option<JobDraft> {
-    tree.has("uv.lock").then(|| {
-        let has_members = tree.text("pyproject.toml").is_some_and(|text| text.contains("[tool.uv.workspace]"));
-        // Otherwise uv installs only those that the first one needs.
-        let all = has_members.then_some("--all-packages");
-        let run = ["uv", "sync", "--frozen", "--all-extras", "--all-groups"].into_iter().chain(all);
-        JobDraft::command(ENVIRONMENT, run).within("1h").because(format!(
-            "saw {}: uv installs what it names in .venv, and pytest runs from there",
-            Saw::file("uv.lock")
-        ))
-    })
+/// How an extension is built.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Extension {
+    /// By setuptools or the like, from sources that the project names in C or C++.
+    Declared,
+    /// By another build system, which the backend calls.
+    Backend,
 }
 
-/// The tests of the other packages of a workspace of uv, each a suite of its own.
-fn of_members(tree: &Tree, needs: &[&str], declared: &str) -> Vec<JobDraft> {
-    let manifest: Option<toml::Table> = tree.text("pyproject.toml").and_then(|text| text.parse().ok());
-    let members = manifest
-        .as_ref()
-        .and_then(|manifest| manifest.get("tool")?.get("uv")?.get("workspace")?.get("members")?.as_array());
-    let members = members.into_iter().flatten().filter_map(toml::Value::as_str);
-    let mut jobs: Vec<JobDraft> = Vec::new();
-    for member in members.filter(|member| !member.contains('*') && !is_foreign(member)).take(MOST_MEMBERS) {
-        let Some(at) =
-            ["tests", "test"].iter().map(|name| format!("{member}/{name}")).find(|at| tree.has_directory(at))
-        else {
-            continue;
-        };
-        let begin = format!("{at}/");
-        let first = tree.with_extension(&[".py"]).filter(is_test).find(|path| path.starts_with(&begin));
-        let name = format!("tests-{}", member.rsplit('/').next().unwrap_or(member));
-        let is_free = at != declared && !jobs.iter().any(|job| job.name == name);
-        let Some(first) = first.filter(|_| is_free) else { continue };
-        let mut suite = JobDraft::suite(&name, "pytest", &at, needs);
-        suite.comments.push(format!("saw {}, in a package of the workspace", Saw::file(first)));
-        let own = format!("{member}/");
-        let switch = tree.with_extension(&[".py"]).filter(|path| path.starts_with(&own)).find_map(|path| {
-            let text = tree.text(path)?;
-            let (number, line) = text.lines().enumerate().find(|(_, line)| valgrind::switches(line))?;
-            Some(Saw::line(path, number + 1, line))
-        });
-        jobs.push(match switch {
-            Some(saw) => under_valgrind(suite, &saw),
-            None => suite,
-        });
-    }
-    jobs
+/// The backend that the package is built by, if that builds an extension with another build system, and where it is named.
+pub(super) fn backend(tree: &Tree) -> Option<(System, Saw)> {
+    let path = "pyproject.toml";
+    let text = tree.text(path)?;
+    let manifest: toml::Table = text.parse().ok()?;
+    let named = manifest.get("build-system")?.get("build-backend")?.as_str()?;
+    let known = [
+        ("maturin", System::Cargo),
+        ("setuptools_rust", System::Cargo),
+        ("mesonpy", System::Meson),
+        ("scikit_build_core", System::Cmake),
+        ("py_build_cmake", System::Cmake),
+    ];
+    let (_, system) = known.into_iter().find(|(name, _)| named.split('.').next() == Some(name))?;
+    let line = text.lines().position(|line| line.trim_start().starts_with("build-backend")).map_or(1, |at| at + 1);
+    Some((system, Saw::line(path, line, &format!("build-backend = \"{named}\""))))
 }
 
-/// Where an extension in C or C++ is declared.
-fn extension(tree: &Tree) -> Option<Saw> {
+/// Where an extension is declared, and how it is built.
+fn extension(tree: &Tree) -> Option<(Saw, Extension)> {
+    let words = ["Extension(", "ext-modules", "cffi_modules", "cythonize("];
     for path in ["setup.py", "pyproject.toml"] {
         let text = tree.text(path).unwrap_or_default();
-        let found = text.lines().enumerate().find(|(_, line)| {
-            ["Extension(", "ext-modules", "cffi_modules", "cythonize("].iter().any(|word| line.contains(word))
-        });
+        let found = text.lines().enumerate().find(|(_, line)| words.iter().any(|word| line.contains(word)));
         if let Some((number, line)) = found {
-            return Some(Saw::line(path, number + 1, line));
+            return Some((Saw::line(path, number + 1, line), Extension::Declared));
         }
     }
-    None
+    if let Some((_, saw)) = backend(tree) {
+        return Some((saw, Extension::Backend));
+    }
+    // `setup` of scikit-build calls CMake.
+    let text = tree.text("setup.py").unwrap_or_default();
+    let (number, line) = text.lines().enumerate().find(|(_, line)| line.starts_with("from skbuild import"))?;
+    Some((Saw::line("setup.py", number + 1, line), Extension::Backend))
 }
 
 /// Where packages are declared that the project needs when it runs.
@@ -284,6 +205,13 @@ fn dependencies(tree: &Tree) -> Option<Saw> {
     let path = "pyproject.toml";
     let text = tree.text(path)?;
     let manifest: toml::Table = text.parse().ok()?;
+    let tool = || manifest.get("tool")?.get("poetry")?.get("dependencies")?.as_table();
+    let is_package = |(name, _): &(&String, &toml::Value)| *name != "python";
+    if let Some(package) = tool().and_then(|table| table.iter().find(is_package)) {
+        let header = "[tool.poetry.dependencies]";
+        let line = text.lines().position(|line| line.trim() == header).map_or(1, |at| at + 1);
+        return Some(Saw::line(path, line, &format!("{header} {}", package.0)));
+    }
     let declared = manifest.get("project")?.get("dependencies")?.as_array()?;
     let line = text.lines().position(|line| line.trim_start().starts_with("dependencies")).map_or(1, |at| at + 1);
     (!declared.is_empty()).then(|| Saw::line(path, line, "dependencies = […]"))
@@ -349,6 +277,24 @@ mod tests {
         assert_eq!(installed(group, &[]), "hypothesis pympler .");
         assert_eq!(installed("", &[("requirements/tests.txt", "")]), "-r requirements/tests.txt .");
         assert_eq!(installed("[dependency-groups]\ndev = [\"ruff\"]\n", &[]), "");
+        assert_eq!(installed("[dependency-groups]\ndev = [\"pytest-mock\"]\n", &[]), "pytest-mock .");
+        let poetry = "[tool.poetry.group.test.dependencies]\nvirtualenv = \">=20\"\n";
+        assert_eq!(installed(poetry, &[]), "virtualenv>=20 .");
+        assert_eq!(installed("[tool.poetry.dependencies]\npython = \"*\"\nattrs = \"*\"\n", &[]), ".");
+        let hatch = "[tool.hatch.envs.hatch-test]\nextra-dependencies = [\"trustme\"]\n";
+        assert_eq!(installed(hatch, &[]), "trustme .");
+    }
+
+    #[test]
+    fn a_lock_of_uv_makes_the_environment_of_packages_with_dependencies() {
+        let manifest = "[project]\ndependencies = [\"attrs\"]\n[build-system]\nbuild-backend = \"maturin\"\n";
+        let texts = [("pyproject.toml", manifest), ("tests/test_a.py", ""), ("uv.lock", "")];
+        let names = |texts: &[(&str, &str)]| {
+            jobs(texts, true).into_iter().map(|job| (job.name, job.run.first().cloned())).collect::<Vec<_>>()
+        };
+        let suite = ("tests".to_owned(), None);
+        assert_eq!(names(&texts), [(ENVIRONMENT.to_owned(), Some("uv".to_owned())), suite.clone()]);
+        assert_eq!(names(&texts[..2]), [("build".to_owned(), Some("python3".to_owned())), suite]);
     }
 
     #[test]
