@@ -4,6 +4,7 @@ pub mod archives;
 mod calls;
 pub mod debian;
 pub mod derived;
+mod fetches;
 pub mod git;
 mod jobs;
 mod make_rules;
@@ -104,31 +105,6 @@ pub struct Facts {
     pub remarks: Vec<String>,
 }
 
-/// The first recipe of make that calls a program which takes packages from the network, unless the project ships them.
-fn fetches(tree: &Tree) -> Option<Saw> {
-    let calls = [
-        "cargo build",
-        "$(CARGO) build",
-        "${CARGO} build",
-        "go build",
-        "npm ci",
-        "npm install",
-        "pip install",
-        "uv sync",
-    ];
-    if ["vendor", "node_modules"].iter().any(|directory| tree.has_directory(directory)) {
-        return None;
-    }
-    tree.with_extension(&["Makefile", ".mk"]).find_map(|path| {
-        let text = tree.text(path)?;
-        let is_message = |line: &str| line.trim_start().trim_start_matches(['@', '-']).starts_with("echo ");
-        let calls =
-            |line: &str| line.starts_with('\t') && !is_message(line) && calls.iter().any(|call| line.contains(call));
-        let (number, line) = text.lines().enumerate().find(|(_, line)| calls(line))?;
-        Some(Saw::line(path, number + 1, line))
-    })
-}
-
 /// Directories whose images are those in which continuous integration runs.
 const IN_CI: [&str; 8] = ["ci", ".ci", ".gitlab-ci", ".github", ".circleci", ".azure", ".devcontainer", "build-aux"];
 
@@ -184,7 +160,10 @@ impl Facts {
             dockerfiles: dockerfiles.filter(|path| tree.has(path)).map(str::to_owned).collect(),
             debian: debian::find(tree),
             submodules: tree.has(".gitmodules"),
-            fetches: fetches(tree).filter(|_| system == Some(System::Make)),
+            fetches: groups
+                .first()
+                .filter(|group| group.system == System::Make)
+                .and_then(|group| fetches::find(tree, &group.directory)),
             groups,
             unused,
             remarks,

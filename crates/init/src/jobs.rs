@@ -114,7 +114,10 @@ fn tools(facts: &Facts) -> Field {
         args.push("--errors-for-leak-kinds=definite".to_owned());
     }
     for (option, saw) in &valgrind.options {
-        comments.push(format!("saw {saw}"));
+        let comment = format!("saw {saw}");
+        if !comments.contains(&comment) {
+            comments.push(comment);
+        }
         args.push(option.clone());
     }
     let mut memcheck = vec![Field::list("args", args).because(comments)];

@@ -231,7 +231,7 @@ mod tests {
     fn no_offline_proof_is_declared_for_a_build_that_takes_packages_from_the_network() {
         let git = GitFacts::default();
         let release = |recipe: &str| {
-            let makefile = format!("all: a\na: a.c\n\t$(CC) -o a a.c\nplugin:\n\t{recipe}\n");
+            let makefile = format!("all: a plugin\na: a.c\n\t$(CC) -o a a.c\nplugin:\n\t{recipe}\n");
             text(&Facts::find(&Tree::from_texts([("Makefile", makefile.as_str()), ("a.c", "")]), &git), &[])
         };
         let fetches = release("$(CARGO) build --bin plugin").replace("\n#   ", " ");

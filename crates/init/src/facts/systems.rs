@@ -10,7 +10,7 @@ mod meson;
 mod options;
 pub(super) mod part;
 mod perl;
-mod python;
+pub(super) mod python;
 
 use super::Saw;
 use super::jobs::JobDraft;

@@ -62,6 +62,10 @@ impl VersionFacts {
 /// Looks at tags and files. `name` is that of the project, and `system` its first build system.
 pub(super) fn find(tree: &Tree, git: &GitFacts, name: &str, system: Option<System>) -> VersionFacts {
     let mut places = places::find(tree, git);
+    // Where releases are made on branches, the main one may have 0.0.0 for ever.
+    if git.tags.iter().filter_map(|tag| tags::split(tag)).any(|tag| !is_zero(&tag.version)) {
+        places.retain(|place| !is_zero(&place.version));
+    }
     // The manifest of a part has a version of its own.
     let is_part = system.is_some_and(|system| !matches!(system, System::Cargo | System::Python | System::Perl));
     let of_project = |place: &&VersionPlace| !is_part || place.key.is_none();
@@ -114,6 +118,11 @@ pub(super) fn find(tree: &Tree, git: &GitFacts, name: &str, system: Option<Syste
     facts
 }
 
+/// True for a version such as 0.0.0, which only stands for one.
+fn is_zero(version: &str) -> bool {
+    version.bytes().all(|byte| byte == b'0' || byte == b'.')
+}
+
 /// True if a tag names this version.
 fn is_tagged(git: &GitFacts, version: &str) -> bool {
     git.tags.iter().filter_map(|tag| tags::split(tag)).any(|tag| tag.version == version)
@@ -160,6 +169,14 @@ mod tests {
         );
         let found = find(&Tree::default(), &git(&["v1.2.3", "v2.0.0"]), "lamp", None);
         assert_eq!(found.latest.as_deref(), Some("2.0.0"));
+    }
+
+    #[test]
+    fn a_version_of_zeros_only_stands_for_one() {
+        let tree = Tree::from_texts([("configure.ac", "AC_INIT([lamp], [0.0.0])\n")]);
+        let found = find(&tree, &git(&["v2.2.0", "v2.6.1"]), "lamp", None);
+        assert_eq!((found.latest.as_deref(), found.places.len()), (Some("2.6.1"), 0));
+        assert_eq!(find(&tree, &git(&[]), "lamp", None).places.len(), 1);
     }
 
     #[test]

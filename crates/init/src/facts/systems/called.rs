@@ -113,7 +113,31 @@ fn script(tree: &Tree, directory: &str, words: &[&str]) -> Option<(Option<&'stat
     let path = resolved(directory, named)?;
     let stem = path.rsplit('/').next()?.split('.').next()?.to_ascii_lowercase();
     let says = ["test", "tests", "runtest", "runtests", "unittest", "unittests", "testsuite", "check", "regress"];
-    let is_test = stem.split(['-', '_']).any(|part| says.contains(&part));
+    // These look at the sources.
+    let other = [
+        "style",
+        "lint",
+        "format",
+        "formatting",
+        "spelling",
+        "spell",
+        "typos",
+        "license",
+        "licenses",
+        "copyright",
+        "whitespace",
+        "docs",
+        "links",
+        "commit",
+        "commits",
+        "changelog",
+        "version",
+        "includes",
+        "symbols",
+        "abi",
+    ];
+    let mut parts = stem.split(['-', '_']);
+    let is_test = parts.clone().any(|part| says.contains(&part)) && !parts.any(|part| other.contains(&part));
     let runs = matches!(tree.kind(&path), Some(Kind::File { executable }) if executable || known.is_some());
     (is_test && runs).then(|| (known, path, words[1..].iter().map(|word| (*word).to_owned()).collect()))
 }
@@ -140,6 +164,7 @@ mod tests {
     fn found(workflow: &str, build: Option<&str>) -> Option<String> {
         let files = [
             (".github/workflows/ci.yml", workflow),
+            ("tests/check-c-style.sh", "#!/bin/sh\n"),
             ("scripts/run-tests.py", "import sys\n"),
             ("tests/check.sh", "#!/bin/sh\n"),
             ("scripts/deploy.sh", "#!/bin/sh\n"),
@@ -192,6 +217,7 @@ mod tests {
             "- run: python3 ../../scripts/run-tests.py\n",
             "- uses: ./tests/check.sh\n",
             "# - run: ./tests/check.sh\n",
+            "- run: ./tests/check-c-style.sh\n",
         ] {
             assert_eq!(found(workflow, None), None, "{workflow}");
         }

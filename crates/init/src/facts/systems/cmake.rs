@@ -84,7 +84,8 @@ pub(super) fn find(tree: &Tree) -> Option<Group> {
                 configure.push(format!("saw {saw}: a sanitizer cannot run under valgrind, so it is switched off"));
                 "OFF"
             } else {
-                if name.to_ascii_lowercase().contains("valgrind") {
+                let is_known = |known: &String| known.contains(&format!("({name} "));
+                if name.to_ascii_lowercase().contains("valgrind") && !configure.iter().any(is_known) {
                     configure.push(format!("saw {saw}: it stays off, since Drydock starts valgrind itself"));
                 }
                 continue;

@@ -56,6 +56,10 @@ fn compiles(line: &str) -> bool {
 
 pub(super) fn find(tree: &Tree) -> Option<Group> {
     let makefile = make_rules::read(tree, "")?;
+    // gnulib's GNUmakefile, with maint.mk, is around the Makefile that automake makes.
+    if tree.has("Makefile.am") && !tree.has("Makefile") && !tree.has("makefile") {
+        return None;
+    }
     // A Makefile may leave all of that to those of other directories.
     let evidence = makefile.line(|line| compiles(line) || line.contains("$(MAKE) -C"))?;
     if sources_in_c(tree) == 0 {
@@ -113,6 +117,14 @@ pub(super) fn find(tree: &Tree) -> Option<Group> {
         }
         has_tests = true;
     }
+    if let Some(saw) = sanitizer(&makefile) {
+        for job in jobs.iter_mut().filter(|job| job.memcheck && !job.by_suite) {
+            job.memcheck = false;
+            job.comments.push(format!(
+                "saw {saw}: programs with this sanitizer cannot run under valgrind, so they run without it"
+            ));
+        }
+    }
     let mut programs = vec![if make == "make" { ("make", "make") } else { ("bmake", "bmake") }, ("gcc", "gcc")];
     if let (Some(saw), Some(environment)) = (by_uv(tree), python::environment(tree)) {
         for (at, job) in jobs.iter_mut().enumerate().filter(|(_, job)| !job.run.is_empty()) {
@@ -134,6 +146,29 @@ pub(super) fn find(tree: &Tree) -> Option<Group> {
         least: None,
         directory: String::new(),
         build_release,
+    })
+}
+
+/// Where a Makefile always compiles with a sanitizer that cannot run under valgrind.
+fn sanitizer(makefile: &Makefile) -> Option<Saw> {
+    let is_sanitized = |line: &str| {
+        let flags = line.split_once("-fsanitize=").and_then(|(_, rest)| rest.split_whitespace().next());
+        flags.is_some_and(|list| list.split(',').any(|name| ["address", "thread", "memory", "leak"].contains(&name)))
+    };
+    makefile.texts.iter().find_map(|(path, text)| {
+        let mut depth = 0_usize;
+        text.lines().enumerate().find_map(|(number, line)| {
+            let code = line.split('#').next().unwrap_or_default();
+            match code.split_whitespace().next() {
+                Some("ifdef" | "ifndef" | "ifeq" | "ifneq") => depth += 1,
+                Some("endif") => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+            // `asan: CFLAGS += …` is for one target only.
+            let name = code.split_once('=').map_or("", |(name, _)| name).trim_end_matches([':', '+', '?', ' ']);
+            let is_flags = name.ends_with("FLAGS") && !name.contains([':', '\t']);
+            (depth == 0 && is_flags && is_sanitized(code)).then(|| Saw::line(path, number + 1, line))
+        })
     })
 }
 

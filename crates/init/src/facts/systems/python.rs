@@ -11,7 +11,7 @@ use super::{Group, System};
 use crate::tree::Tree;
 use wanted::wanted;
 use workspace::of_members;
-pub(super) use workspace::{ENVIRONMENT, environment};
+pub(super) use workspace::environment;
 
 /// Names of directories of tests.
 const DIRECTORIES: [&str; 3] = ["tests", "test", "testing"];
@@ -164,7 +164,7 @@ enum Extension {
 }
 
 /// The backend that the package is built by, if that builds an extension with another build system, and where it is named.
-pub(super) fn backend(tree: &Tree) -> Option<(System, Saw)> {
+pub(in crate::facts) fn backend(tree: &Tree) -> Option<(System, Saw)> {
     let path = "pyproject.toml";
     let text = tree.text(path)?;
     let manifest: toml::Table = text.parse().ok()?;
@@ -219,6 +219,7 @@ fn dependencies(tree: &Tree) -> Option<Saw> {
 
 #[cfg(test)]
 mod tests {
+    use super::workspace::ENVIRONMENT;
     use super::*;
 
     fn jobs(texts: &[(&str, &str)], alone: bool) -> Vec<JobDraft> {

@@ -1,6 +1,7 @@
 //! The name of a project.
 
 use super::super::calls::calls;
+use super::super::systems::python;
 use super::super::{ArchiveFact, GitFacts, System};
 use crate::tree::Tree;
 
@@ -39,7 +40,10 @@ pub(in crate::facts) fn name(tree: &Tree, git: &GitFacts, system: Option<System>
         value.as_str().map(str::to_owned)
     };
     let configure = tree.first(&["configure.ac", "configure.in"]).unwrap_or("configure.ac");
+    // What a backend calls to build an extension may have a name of its own.
+    let has_backend = python::backend(tree).is_some();
     let found = [
+        (manifest("pyproject.toml", &["project", "name"]).filter(|_| has_backend && !is_part), "pyproject.toml"),
         (call(configure, "AC_INIT").and_then(|call| of_autoconf(&call.arguments())), configure),
         (call("meson.build", "project").and_then(|call| call.first_quoted().map(str::to_owned)), "meson.build"),
         // CMake makes no archives, so those of a forge have the name of the repository.
@@ -55,7 +59,7 @@ pub(in crate::facts) fn name(tree: &Tree, git: &GitFacts, system: Option<System>
         (of_perl(tree), "the files for CPAN"),
         (source_of_debian(&text("debian/control")), "debian/control"),
         (git.remote.as_deref().and_then(of_address), ADDRESS),
-        (Some(git.directory.clone()), DIRECTORY),
+        (of_address(&git.directory), DIRECTORY),
     ];
     let found = found.into_iter().filter_map(|(name, place)| Some((fit(&name?)?, format!("saw the name in {place}"))));
     found.into_iter().next().unwrap_or_else(|| ("project".to_owned(), "no name was found".to_owned()))
@@ -104,7 +108,12 @@ fn source_of_debian(text: &str) -> Option<String> {
 
 fn of_address(address: &str) -> Option<String> {
     let last = address.trim_end_matches('/').rsplit(['/', ':']).next()?;
-    Some(last.trim_end_matches(".git").to_owned()).filter(|name| !["repo", "git", "src"].contains(&name.as_str()))
+    // A copy may have more after it, as in `lamp.git-source`.
+    let name = match last.split_once(".git") {
+        Some((name, rest)) if !rest.starts_with(|next: char| next.is_ascii_alphanumeric()) => name,
+        _ => last,
+    };
+    Some(name.to_owned()).filter(|name| !["repo", "git", "src"].contains(&name.as_str()))
 }
 
 /// A name with what names of releases may not have replaced; none if nothing is left, or if it is a variable.
@@ -133,7 +142,13 @@ mod tests {
         ] {
             assert_eq!(fit(name).as_deref(), expected, "{name}");
         }
-        assert_eq!(of_address("git@example.org:a/b.git").as_deref(), Some("b"));
+        for (address, expected) in [
+            ("git@example.org:a/b.git", "b"),
+            ("/srv/b.git-source", "b"),
+            ("https://github.com/a/b.github.io", "b.github.io"),
+        ] {
+            assert_eq!(of_address(address).as_deref(), Some(expected));
+        }
     }
 
     #[test]
@@ -146,6 +161,7 @@ mod tests {
             ("meson.build", "project('Lamp', 'c')\n", "Lamp"),
             ("CMakeLists.txt", "project(LAMP)\n", "lamp-ng"),
             ("Makefile", "all:\n", "lamp-ng"),
+            ("pyproject.toml", "[project]\nname = \"lamp\"\n[build-system]\nbuild-backend = \"mesonpy\"\n", "lamp"),
         ] {
             let remote = Some("https://github.com/a/lamp-ng.git".to_owned());
             let git = GitFacts { remote, directory: "lamp".into(), ..GitFacts::default() };

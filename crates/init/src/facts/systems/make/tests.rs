@@ -185,3 +185,27 @@ fn an_address_is_not_an_object() {
     assert!(!compiles("wget -c http://www.example.org/a.tar.gz") && !compiles(".include <bsd.own.mk>"));
     assert!(compiles("a: a.o b.o") && compiles("%.o: %.c") && compiles("\tgcc a.c"));
 }
+
+#[test]
+fn what_a_sanitizer_checks_does_not_run_under_valgrind() {
+    let is_checked = |makefile: &str| {
+        let tree = Tree::from_texts([("Makefile", makefile), ("a.c", "")]);
+        find(&tree).unwrap().jobs.iter().any(|job| job.memcheck)
+    };
+    let suite = "all: a\na: a.c\n\t$(CC) $(CFLAGS) -o a a.c\ntest: a\n\t./a\n";
+    assert!(!is_checked(&format!("CFLAGS=-Wall -fsanitize=address,undefined\n{suite}")));
+    for other in [
+        "CFLAGS=-fsanitize=undefined\n",
+        "asan: CFLAGS += -fsanitize=address\n",
+        "ifdef X\nCFLAGS += -fsanitize=address\nendif\n",
+    ] {
+        assert!(is_checked(&format!("{other}{suite}")), "{other}");
+    }
+}
+
+#[test]
+fn what_is_around_the_makefile_of_automake_is_none() {
+    let files = [("GNUmakefile", "include maint.mk\nall:\n\t$(CC) x\n"), ("maint.mk", "\n"), ("a.c", "")];
+    assert!(find(&Tree::from_texts(files)).is_some());
+    assert!(find(&Tree::from_texts(files.into_iter().chain([("Makefile.am", "")]))).is_none());
+}

@@ -10,7 +10,7 @@ use drydock_config::globs::FileGlob;
 const MOST_MEMBERS: usize = 30;
 
 /// The job that makes the virtual environment.
-pub(in crate::facts::systems) const ENVIRONMENT: &str = "python";
+pub(super) const ENVIRONMENT: &str = "python";
 
 /// Installs what `uv.lock` names, with the packages of the workspace.
 pub(in crate::facts::systems) fn environment(tree: &Tree) -> Option<JobDraft> {
