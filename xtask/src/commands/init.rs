@@ -9,20 +9,19 @@ use std::path::{Path, PathBuf};
 use crate::cli::{self, Place};
 use crate::exit::Exit;
 use crate::invocation;
-use crate::tools;
 use drydock_base::exec;
 use drydock_base::failure::Failure;
 use drydock_base::hint;
 use drydock_base::output;
 use drydock_base::paths;
-use drydock_base::text::plural;
-use drydock_init::facts::{Facts, GitFacts, Group, Package};
+use drydock_init::facts::{Facts, GitFacts, Group};
 use drydock_init::tree::Tree;
 use drydock_init::{jobs, learned, package, release};
 
 mod diff;
 mod drafts;
 mod images;
+mod packages;
 mod source;
 mod trial;
 mod workflows;
@@ -30,9 +29,6 @@ mod write;
 
 use drafts::{Drafted, Project};
 use write::State;
-
-/// The most packages that are named as missing.
-const MOST_PACKAGES: usize = 12;
 
 impl cli::Init {
     pub(crate) fn run(self, place: &Place) -> anyhow::Result<Exit> {
@@ -163,7 +159,7 @@ fn tell(project: &Project, drafts: &[Drafted], dry_run: bool) {
     remarks.extend(release::undeclared_package(facts));
     remarks.extend(images::remarks(facts, project.tree));
     let is_new = |draft: &Drafted| matches!(draft.state, State::Missing | State::Outdated);
-    if drafts.iter().any(|draft| draft.file == workflows::SETUP && is_new(draft)) {
+    if drafts.iter().any(|draft| workflows::is_action(&draft.file) && is_new(draft)) {
         remarks.extend(workflows::remark(project));
     }
     remarks.extend(project.member.into_iter().flat_map(|member| member.by_hand.iter().cloned()));
@@ -183,7 +179,7 @@ fn tell(project: &Project, drafts: &[Drafted], dry_run: bool) {
             State::Different => output::err(format_args!("{file} exists, and is kept as it is")),
         }
     }
-    let missing = missing(facts);
+    let missing = packages::missing(facts);
     if !missing.is_empty() {
         let install = hint::apt_get(["install"]).args(&missing);
         output::err(format_args!("programs that the jobs call are missing here; first run: {install}"));
@@ -194,17 +190,13 @@ fn tell(project: &Project, drafts: &[Drafted], dry_run: bool) {
         output::err(format_args!("note: uv is missing here, and Debian has no package of it: pipx install uv"));
     }
     facts.groups.iter().filter_map(too_old).for_each(|why| output::err(format_args!("note: {why}")));
-    let packages = not_installed(&facts.packages);
-    if !packages.is_empty() {
-        let names: Vec<&str> = packages.iter().take(MOST_PACKAGES).map(|package| package.name.as_str()).collect();
-        let more = packages.len().saturating_sub(MOST_PACKAGES);
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        output::err(format_args!(
-            "the project says that it uses {} that this machine does not have: {}{more} (such as {})",
-            plural(packages.len(), "package"),
-            names.join(" "),
-            packages[0].saw
-        ));
+    packages::tell(&facts.packages);
+    if dry_run {
+        let new: Vec<&Drafted> = drafts.iter().filter(|draft| draft.state == State::Missing).collect();
+        let files: Vec<String> =
+            new.iter().map(|draft| format!("{} ({} lines)", draft.file, draft.text.lines().count())).collect();
+        let files = if files.is_empty() { "nothing".to_owned() } else { files.join(", ") };
+        output::err(format_args!("nothing was written; without --dry-run, init writes {files}"));
     }
     if !facts.groups.is_empty() {
         let next = match project.member {
@@ -215,19 +207,6 @@ fn tell(project: &Project, drafts: &[Drafted], dry_run: bool) {
         };
         output::err(format_args!("next: {next}"));
     }
-}
-
-/// The Debian packages of programs that the jobs call and that are not in `PATH`, valgrind's among them.
-fn missing(facts: &Facts) -> Vec<&'static str> {
-    let programs = facts.groups.iter().flat_map(|group| &group.programs);
-    let mut packages: Vec<&str> =
-        programs.filter(|(program, _)| !exec::is_installed(program)).map(|(_, package)| *package).collect();
-    if facts.groups.iter().flat_map(|group| &group.jobs).any(|job| job.memcheck) {
-        packages.extend(tools::missing(Some(tools::Purpose::Ci)).iter().map(|tool| tool.package));
-    }
-    packages.sort_unstable();
-    packages.dedup();
-    packages
 }
 
 /// Why the installed version of a program that the project demands does not suffice; none if it does, or is not known.
@@ -242,18 +221,4 @@ fn too_old(group: &Group) -> Option<String> {
     }
     (here_numbers < wanted)
         .then(|| format!("the project demands {program} {least}, and here is {here}; install a newer one first"))
-}
-
-/// Those of the packages that dpkg does not know as installed; none on a machine without dpkg.
-fn not_installed(packages: &[Package]) -> Vec<&Package> {
-    if packages.is_empty() || !exec::is_installed("dpkg-query") {
-        return Vec::new();
-    }
-    let argv = ["dpkg-query", "--show", "--showformat=${db:Status-Status} ${Package} ${Provides}\\n"];
-    let argv: Vec<String> = argv.iter().map(|word| (*word).to_owned()).collect();
-    let Ok(all) = exec::read(&argv, Path::new("/")) else { return Vec::new() };
-    let words = all.lines().filter_map(|line| line.strip_prefix("installed "));
-    let installed: std::collections::BTreeSet<&str> =
-        words.flat_map(|line| line.split([' ', ','])).filter(|word| !word.is_empty()).collect();
-    packages.iter().filter(|package| !installed.contains(package.name.as_str())).collect()
 }

@@ -11,8 +11,23 @@ use drydock_init::facts::Facts;
 use drydock_init::member::Source;
 use drydock_init::{images, release};
 
-/// The action of the project.
-pub(super) const SETUP: &str = ".github/actions/setup/action.yml";
+/// The directory of the action, and the one for a project that has another action there.
+const SETUP: [&str; 2] = [".github/actions/setup", ".github/actions/drydock"];
+
+/// True if a file is the action.
+pub(super) fn is_action(file: &str) -> bool {
+    SETUP.iter().any(|directory| file.strip_prefix(directory) == Some("/action.yml"))
+}
+
+/// The directory for the action: the usual one, unless the project has an action of its own there.
+fn directory_of_action(project: &Project, text: &str) -> &'static str {
+    let tree = project.tree;
+    let first = |text: &str| text.lines().next().map(str::to_owned);
+    let own = ["action.yml", "action.yaml"].iter().find_map(|name| tree.text(&format!("{}/{name}", SETUP[0])));
+    // One that was changed after init wrote it is kept.
+    let is_free = own.is_none_or(|own| first(&own) == first(text));
+    if is_free { SETUP[0] } else { SETUP[1] }
+}
 
 /// True if the project is, or may be, on GitHub.
 fn is_for_github(facts: &Facts) -> bool {
@@ -45,14 +60,17 @@ pub(super) fn files(project: &Project, drafts: &[Drafted]) -> Vec<(String, Strin
         _ => release,
     });
     let is_plain = |tags: &str| tags.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-/*[]+".contains(&byte));
+    let action = setup(project, &command);
+    let directory = directory_of_action(project, &action);
     let made = generate(&WorkflowFacts {
-        command: command.clone(),
+        command,
+        setup: format!("$/{directory}"),
         branch: facts.git.branch.as_ref().filter(fits).cloned().unwrap_or_else(|| "main".to_owned()),
         release: release.filter(|release| is_plain(&release.tags)),
         nightly,
         ..WorkflowFacts::default()
     });
-    let mut files = vec![(SETUP.to_owned(), setup(project, &command))];
+    let mut files = vec![(format!("{directory}/action.yml"), action)];
     files.extend(made.into_iter().map(|(path, text)| (path.display().to_string(), text)));
     files
 }

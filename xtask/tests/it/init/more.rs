@@ -92,6 +92,23 @@ fn workflows_derived_files_archives_and_a_package_are_written_and_nothing_is_rep
 }
 
 #[test]
+fn an_action_of_the_project_stays_and_the_workflows_call_the_one_beside_it() {
+    if !needed(&[]) {
+        return;
+    }
+    let own = ".github/actions/setup/action.yml";
+    let project = project(&[FILES, &[(own, "name: mine\n")]].concat());
+    let at = project.path();
+    let finished = init(&project, &[]);
+    assert_eq!(finished.code(), 0, "{}", finished.transcript());
+    assert_eq!(read(&at.join(own)), "name: mine\n");
+    assert!(read(&at.join(".github/actions/drydock/action.yml")).contains("name: Install Drydock"));
+    let workflow = read(&at.join(".github/workflows/nightly.yml"));
+    assert!(workflow.contains("actions/drydock") && !workflow.contains("actions/setup"), "{workflow}");
+    assert!(finished.stderr.contains("the action for the workflows fails until one is given"), "{}", finished.stderr);
+}
+
+#[test]
 fn a_project_may_have_drydock_as_its_own_program() {
     if !needed(&[("cargo", "cargo")]) {
         return;

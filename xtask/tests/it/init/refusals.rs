@@ -18,6 +18,8 @@ fn nothing_is_overwritten_and_a_dry_run_is_a_diff_that_git_applies() {
     let diff = init(&dry, &["--dry-run"]);
     assert_eq!(diff.code(), 0, "{}", diff.transcript());
     assert!(!dry.path().join("ci").exists() && !dry.path().join("packaging").exists());
+    let summary = "nothing was written; without --dry-run, init writes ci/jobs.yaml (";
+    assert!(diff.stderr.contains(summary), "{}", diff.transcript());
     fs::write(dry.path().join("../it.diff"), &diff.stdout).unwrap();
     git(dry.path(), &["apply", "../it.diff"]);
     let written = project(&files);

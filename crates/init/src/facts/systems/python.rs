@@ -10,8 +10,8 @@ use super::super::{Saw, valgrind};
 use super::{Group, System};
 use crate::tree::Tree;
 use wanted::wanted;
-use workspace::of_members;
 pub(super) use workspace::environment;
+use workspace::of_members;
 
 /// Names of directories of tests.
 const DIRECTORIES: [&str; 3] = ["tests", "test", "testing"];
@@ -72,6 +72,11 @@ pub(super) fn find(tree: &Tree, alone: bool, others: &[Group]) -> Option<Group> 
         }
     }
     let mut programs = vec![("python3", "python3"), ("pytest-3", "python3-pytest")];
+    let compilers: &[_] = match backend(tree) {
+        Some((System::Cargo, _)) => &[("cargo", "cargo"), ("gcc", "gcc")],
+        _ if extension.is_some() => &[("gcc", "gcc")],
+        _ => &[],
+    };
     let locked = (!is_installed).then(|| environment(tree)).flatten();
     let has_environment = locked.is_some();
     if let Some(job) = locked {
@@ -81,6 +86,8 @@ pub(super) fn find(tree: &Tree, alone: bool, others: &[Group]) -> Option<Group> 
         jobs.extend((!known).then_some(job));
         programs = vec![("python3", "python3"), ("uv", "pipx")];
     }
+    programs.extend(is_installed.then_some(("pip3", "python3-pip")));
+    programs.extend(compilers);
     let needs: Vec<&str> = needs.iter().map(String::as_str).collect();
     let mut suite = JobDraft::suite("tests", "pytest", &at, &needs);
     suite.comments.push(format!("saw {}: pytest lists the tests, and each is a job", Saw::file(first)));
@@ -105,11 +112,7 @@ pub(super) fn find(tree: &Tree, alone: bool, others: &[Group]) -> Option<Group> 
         because: Saw::file(manifest).to_string(),
         jobs,
         has_tests: true,
-        programs: if is_installed {
-            vec![("python3", "python3"), ("pytest-3", "python3-pytest"), ("pip3", "python3-pip")]
-        } else {
-            programs
-        },
+        programs,
         least: None,
         directory: String::new(),
         build_release: Vec::new(),
@@ -290,6 +293,8 @@ mod tests {
     fn a_lock_of_uv_makes_the_environment_of_packages_with_dependencies() {
         let manifest = "[project]\ndependencies = [\"attrs\"]\n[build-system]\nbuild-backend = \"maturin\"\n";
         let texts = [("pyproject.toml", manifest), ("tests/test_a.py", ""), ("uv.lock", "")];
+        let group = find(&Tree::from_texts(texts), true, &[]).unwrap();
+        assert!(group.programs.contains(&("cargo", "cargo")), "{:?}", group.programs);
         let names = |texts: &[(&str, &str)]| {
             jobs(texts, true).into_iter().map(|job| (job.name, job.run.first().cloned())).collect::<Vec<_>>()
         };
