@@ -275,7 +275,7 @@ pub struct Listing {
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// The file is missing, unreadable, too large or not text.
-    #[error("cannot read {}, which `{}` writes where there is none", file.display(), hint::drydock(&["init"]))]
+    #[error("cannot read {}, which `{}` writes for a project whose build system it knows", file.display(), hint::drydock(&["init"]))]
     Unreadable {
         /// The file, as it is shown.
         file: PathBuf,

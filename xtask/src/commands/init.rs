@@ -167,7 +167,8 @@ fn tell(project: &Project, drafts: &[Drafted], dry_run: bool) {
         let looked = "meson.build, CMakeLists.txt, configure.ac, a Makefile that compiles, Cargo.toml, tests of pytest, or \
                       files of CPAN such as Makefile.PL";
         remarks.push(format!(
-            "no build system was found at the top of the project: {looked}; ci/jobs.yaml has to be written by hand"
+            "no build system was found at the top of the project: {looked}; ci/jobs.yaml has to be written by hand, \
+             such as `jobs: {{test: {{run: [./test.sh], tool: memcheck}}}}`"
         ));
     }
     remarks.iter().for_each(|remark| output::err(format_args!("note: {remark}")));

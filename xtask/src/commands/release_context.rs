@@ -280,7 +280,9 @@ fn undeclared(ctx: &Context, commit: &Oid, file: &Path) -> anyhow::Error {
             // As after `init`.
             "it is in the work tree: commit it".to_owned()
         } else {
-            format!("let `{}` write it, and commit it", hint::drydock(&["init"]))
+            // Not every project has images.
+            let only = if file == ctx.declarations.images() { " for Dockerfiles whose images are pinned" } else { "" };
+            format!("`{}` writes it{only}; then commit it", hint::drydock(&["init"]))
         };
         format!("the commit {} has no {shown}; {remedy}", commit.short())
     } else {

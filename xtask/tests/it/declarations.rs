@@ -109,7 +109,12 @@ fn special_and_large_files_are_never_read() {
     refused_file("100 MiB", &large, directory.path(), "at most 1 MiB");
     refused_file("a directory", directory.path(), directory.path(), "cannot read");
     refused_file("an endless device", Path::new("/dev/zero"), directory.path(), "cannot read");
-    refused_file("nothing there", &directory.path().join("none.yaml"), directory.path(), "writes where there is none");
+    refused_file(
+        "nothing there",
+        &directory.path().join("none.yaml"),
+        directory.path(),
+        "writes for a project whose build system it knows",
+    );
     let pipe = directory.path().join("pipe");
     if std::process::Command::new("mkfifo").arg(&pipe).status().is_ok_and(|status| status.success()) {
         refused_file("a pipe without a writer", &pipe, directory.path(), "cannot read");

@@ -26,8 +26,11 @@ def pytest_collection_finish(session):
     start = str(session.config.invocation_params.dir)
     out = []
     for item in session.items:
-        path = getattr(item, 'path', None) or item.fspath
-        rest = item.nodeid.split('::', 1)[1:]
+        name, *rest = item.nodeid.split('::', 1)
+        # The name is relative to pytest's root. The path of an item may be that of a file of data, which pytest does not take.
+        path = os.path.join(str(session.config.rootdir), name)
+        if not os.path.exists(path):
+            path = getattr(item, 'path', None) or item.fspath
         timeout = item.get_closest_marker('timeout')
         seconds = None
         if timeout:

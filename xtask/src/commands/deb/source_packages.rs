@@ -74,7 +74,7 @@ impl<'a> SourcePackages<'a> {
     ) -> anyhow::Result<SourcePackages<'a>> {
         let Some(deb) = &release.declaration().deb else {
             return Err(Failure::declaration(format!(
-                "packaging/release.yaml has no `deb` section; `{}` writes one",
+                "packaging/release.yaml has no `deb` section; `{}` writes one, or says why it cannot",
                 hint::drydock(&["init", "--deb"])
             )));
         };

@@ -86,6 +86,21 @@ fn each_test_of_pytest_is_a_job_and_pytest_agrees() {
     assert_eq!(verdicts, own);
 }
 
+#[test]
+fn a_test_whose_path_is_a_file_of_data_runs_by_its_name() {
+    if !need_tool("pytest-3", "python3-pytest") {
+        return;
+    }
+    let hook = "def pytest_collection_modifyitems(items):\n    for item in items:\n        \
+                item.path = item.path.parent / 'data.txt'\n";
+    let project = Project::new()
+        .file("tests/test_a.py", "def test_x(): pass\n")
+        .file("tests/data.txt", "x\n")
+        .file("tests/conftest.py", hook)
+        .jobs("defaults: {memory: 64MiB}\njobs:\n  suite: {for-each: {pytest: tests}}\n");
+    agree(&project, &run(&project), "suite", &[("tests/test_a.py::test_x", "passed")]);
+}
+
 /// A test that says what it sees of the virtual environment.
 const IN_ENVIRONMENT: &str = r#"
 import os, shutil, subprocess, sys

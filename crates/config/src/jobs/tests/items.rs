@@ -72,7 +72,10 @@ jobs:
         ]
     );
     let missing = Suite::load(&directory.path().join("ci/none.yaml"), directory.path()).unwrap_err();
-    assert_eq!(missing.to_string(), "cannot read ci/none.yaml, which `cargo xtask init` writes where there is none");
+    assert_eq!(
+        missing.to_string(),
+        "cannot read ci/none.yaml, which `cargo xtask init` writes for a project whose build system it knows"
+    );
 }
 
 #[test]
