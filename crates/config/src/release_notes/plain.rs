@@ -81,7 +81,10 @@ fn markdown(text: &str) -> String {
     let mut out: Vec<String> = lines.iter().map(|line| (*line).to_owned()).collect();
     // Levels of underlines are those of their first appearance.
     let mut styles: Vec<(char, bool)> = Vec::new();
-    let stars = lines.iter().any(|line| line.strip_prefix("* ").is_some_and(is_title));
+    // A list below the heading of a release may have an item such as `* Linux 6.1`.
+    let starred = |line: &str| line.strip_prefix("* ").is_some_and(is_title);
+    let first = lines.iter().find(|line| starred(line) || is_title(line));
+    let stars = first.is_some_and(|line| starred(line));
     for (index, line) in lines.iter().enumerate() {
         let is_first = index == 0 || at(index - 1).trim().is_empty();
         let over = index > 0 && is_line(at(index - 1));
@@ -266,6 +269,13 @@ mod tests {
             assert_eq!(error.line, notes.line, "{error}");
             assert!(error.form.contains("1.2.4") && !error.form.contains("1.2.3"), "{error}");
         }
+    }
+
+    #[test]
+    fn an_item_that_looks_like_a_release_is_none_below_one() {
+        let text = "What's new in version 1.2.3\n\n* Fix it.\n* Linux 6.1\n\nWhat's new in version 1.2.2\n\n* old\n";
+        let query = NotesQuery { file: "NEWS", version: "1.2.3", tag: "1.2.3" };
+        assert_eq!(ReleaseNotes::text(text.as_bytes(), query).unwrap(), "* Fix it.\n* Linux 6.1");
     }
 
     #[test]
