@@ -159,7 +159,7 @@ fn autoconf(tree: &Tree, group: &Group) -> Option<GeneratorDraft> {
     needs.extend(libtool.then(|| "libtool".to_owned()));
     needs.extend(gettext.then(|| "autopoint".to_owned()));
     needs.extend(has(&["PKG_CHECK_MODULES", "PKG_PROG_PKG_CONFIG", "PKG_"]).then(|| "pkg-config".to_owned()));
-    needs.extend(has(&["AX_"]).then(|| "autoconf-archive".to_owned()));
+    needs.extend(of_archive(tree, path).then(|| "autoconf-archive".to_owned()));
     let set = bootstrap.env.iter().map(|(name, value)| format!("{name}={value}"));
     let set: Vec<String> = ["env".to_owned()].into_iter().filter(|_| !bootstrap.env.is_empty()).chain(set).collect();
     let mut run: Vec<String> = set.into_iter().chain(bootstrap.run.iter().cloned()).collect();
@@ -249,6 +249,23 @@ fn is_ignored(line: &str, path: &str) -> bool {
     }
 }
 
+/// True if a macro of autoconf-archive is called that the project has no copy of.
+fn of_archive(tree: &Tree, path: &str) -> bool {
+    let text = tree.text(path).unwrap_or_default();
+    let code = text.lines().filter_map(|line| line.split(" dnl").next()).filter(|line| !line.starts_with("dnl"));
+    let words = code.flat_map(|line| line.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_'));
+    let mut wanted: Vec<&str> = words.filter(|word| word.starts_with("AX_") && word.len() > 3).collect();
+    wanted.sort_unstable();
+    wanted.dedup();
+    let own: Vec<String> =
+        tree.with_extension(&[".m4"]).filter_map(|path| tree.text(path)).chain([text.clone()]).collect();
+    let is_own = |name: &&str| {
+        let defined = [format!("AC_DEFUN([{name}]"), format!("AC_DEFUN_ONCE([{name}]")];
+        own.iter().any(|text| defined.iter().any(|start| text.contains(start)))
+    };
+    wanted.iter().any(|name| !is_own(name))
+}
+
 /// The Debian package of the generator that a line of a recipe starts with.
 fn program(line: &str) -> Option<&'static str> {
     let mut words = line.trim_start_matches(['@', '-', '+']).split_whitespace();
@@ -325,6 +342,14 @@ mod tests {
         );
         assert_eq!(found[0].needs, ["autoconf", "automake", "libtool"]);
         assert!(found[0].copies);
+        // Macros of autoconf-archive may be copies in the project.
+        let more = format!("{configure}AX_LAMP\n");
+        let copy = ("m4/ax_lamp.m4", "AU_ALIAS([LAMP], [AX_LAMP])\nAC_DEFUN([AX_LAMP],[true])\n");
+        let needs = |copy: &[(&'static str, &'static str)]| {
+            drafts([("configure.ac", more.as_str())].into_iter().chain(copy.iter().copied()))[0].needs.clone()
+        };
+        assert_eq!(needs(&[]).last().unwrap(), "autoconf-archive");
+        assert_eq!(needs(&[copy]).last().unwrap(), "libtool");
         assert!(drafts([("configure.ac", configure), ("configure", "#!/bin/sh\n")]).is_empty());
     }
 }
