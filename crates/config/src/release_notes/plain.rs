@@ -111,6 +111,8 @@ fn markdown(text: &str) -> String {
             out[index] = if is_section { format!("{} {title}", "#".repeat(level)) } else { format!("- {title}") };
         } else if is_first && is_title(line) {
             out[index] = format!("## {line}");
+        } else if let Some(title) = framed(line).filter(|title| is_title(title)) {
+            out[index] = format!("## {title}");
         }
     }
     out.join("\n")
@@ -122,6 +124,11 @@ fn marked(line: &str, letter: char) -> Option<(usize, &str)> {
     let level = line.len() - rest.len();
     let title = rest.strip_prefix(' ')?.trim();
     ((1..=6).contains(&level) && !title.is_empty()).then_some((level, title))
+}
+
+/// The text between two rows of dashes: `----- version 1.2.3 -----`.
+fn framed(line: &str) -> Option<&str> {
+    line.trim().strip_prefix("---")?.strip_suffix("---").map(|text| text.trim_matches('-').trim())
 }
 
 /// Whether a line of plain text is the heading of a release.
@@ -236,6 +243,7 @@ mod tests {
             ("Sep 13, 2024: lamp 1.2.3 released", "Sep 12, 2024: lamp 1.2.2 released"),
             ("2 January 2024: lamp 1.2.3", "1 January 2024: lamp 1.2.2"),
             ("2024-01-02 -- 1.2.3", "2023-01-02 -- 1.2.2"),
+            ("\t----- version 1.2.3 ------", "\t----- version 1.2.2 ------"),
             ("lamp v1.2.3 Mai Tai", "lamp v1.2.2 Blue Hawaii"),
             // Older entries are in another notation.
             ("1.2.3 (2024-01-02)", "1.2.2\n====="),
