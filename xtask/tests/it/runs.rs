@@ -439,3 +439,11 @@ fn colours_are_for_terminals_that_want_them() {
     let summary = fs::read_to_string(project.state().join("runs/latest/summary.txt")).unwrap();
     assert!(!summary.contains('\x1b'), "{summary}");
 }
+
+#[test]
+fn jobs_are_told_whether_rustup_may_install_toolchains() {
+    let project = Project::new().jobs("jobs: {told: {run: [sh, -c, 'test \"$RUSTUP_AUTO_INSTALL\" = 0']}}");
+    for (value, code) in [("0", 0), ("1", 1)] {
+        ends(&project.xtask(&["ci"]).env("RUSTUP_AUTO_INSTALL", value).run(), code);
+    }
+}

@@ -1,5 +1,6 @@
 //! `docker promote` against a real registry, git and gpg: the same digest in both repositories, or nothing at all.
 
+mod records;
 mod release_project;
 
 use std::sync::Arc;

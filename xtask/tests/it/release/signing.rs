@@ -88,12 +88,16 @@ fn five_people_sign_apart_and_one_is_revoked() {
         let files: Vec<[String; 2]> = order.iter().map(|index| ["--add".to_owned(), text(&sent[*index])]).collect();
         let calls: Vec<Vec<String>> =
             if at_once { vec![files.concat()] } else { files.into_iter().map(Vec::from).collect() };
+        let mut last = String::new();
         for call in calls {
             let at = text(&dist);
             let words: Vec<&str> = ["sign", &at].into_iter().chain(call.iter().map(String::as_str)).collect();
             let said = world.release(&words);
             assert_eq!(said.code(), 0, "{}", said.transcript());
+            last = said.stdout;
         }
+        let by_hand = format!("complete; no `publish` is declared, so publish the files in {} by hand\n", text(&dist));
+        assert!(last.ends_with(&by_hand), "{last}");
         signatures(&dist)
     };
     copy(&dist, &world.at("signed-by-captain"));

@@ -7,7 +7,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use super::publish::Release;
-use crate::support::{git, text};
+use crate::support::{git, text, xtask_binary};
 
 impl Release {
     fn status(&self, more: &[&str]) -> Value {
@@ -42,6 +42,12 @@ fn the_next_command_leads_from_the_tag_to_the_announcement() {
     git(project, &["add", "-A"]);
     git(project, &["commit", "-q", "--allow-empty", "-m", "declare the targets"]);
     git(project, &["tag", "-d", "v1.1"]);
+
+    let guide = release.called(&["release", "guide"]);
+    let call = format!("`{} --project ", text(&xtask_binary()));
+    let (calls, kinds) = (guide.stdout.matches(&call).count(), ["release prove", "release publish", "release status"]);
+    assert!(calls >= 6 && !guide.stdout.contains("cargo xtask"), "{}", guide.transcript());
+    assert!(kinds.iter().all(|kind| guide.stdout.contains(kind)), "{}", guide.transcript());
 
     let mut acts = Vec::new();
     for _ in 0..12 {

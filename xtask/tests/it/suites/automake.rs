@@ -177,3 +177,32 @@ fn the_serial_harness_runs_tests_by_the_program_in_tests_environment() {
         assert!(own.contains(&format!("{result}: {name}\n")), "{own}");
     }
 }
+
+/// Without hard errors, the code 99 is a failure as any other, which may be expected.
+const WITHOUT_HARD_ERRORS: &[(&str, &str, &str, &str)] =
+    &[("hard.sh", "exit 99", "failed failed{99}", "FAIL"), ("x-hard.sh", "exit 99", "passed", "XFAIL")];
+
+#[test]
+fn a_project_may_disable_hard_errors() {
+    let tools = [("automake", "automake"), ("autoreconf", "autoconf"), ("make", "make")];
+    if !need_tools(&tools) {
+        return;
+    }
+    let configure = "AC_INIT([suite],[1])\nAM_INIT_AUTOMAKE([foreign])\nAC_CONFIG_FILES([Makefile])\nAC_OUTPUT\n";
+    let makefile = "TEST_EXTENSIONS = .sh\nSH_LOG_COMPILER = $(SHELL)\nTESTS = hard.sh x-hard.sh\nXFAIL_TESTS = x-hard.sh\n\
+                    DISABLE_HARD_ERRORS = yes\n";
+    let mut project = Project::new().file("configure.ac", configure).file("Makefile.am", makefile).jobs(
+        "defaults: {memory: 64MiB}\njobs:\n  build: {run: [sh, -c, autoreconf -i && ./configure -q]}\n  \
+         suite: {for-each: {automake: ., after: [build]}}\n",
+    );
+    for (name, script, ..) in WITHOUT_HARD_ERRORS {
+        project = project.file(name, &format!("{script}\n"));
+    }
+    let finished = project.xtask(&["ci", "-j", "2"]).run();
+    let expected: Vec<(&str, &str)> = WITHOUT_HARD_ERRORS.iter().map(|(name, _, result, _)| (*name, *result)).collect();
+    agree(&project, &finished, "suite", &expected);
+    let own = super::printed(project.path(), &["make", "-k", "check"]).stdout;
+    for (name, _, _, result) in WITHOUT_HARD_ERRORS {
+        assert!(own.contains(&format!("{result}: {name}\n")), "{own}");
+    }
+}

@@ -1,7 +1,7 @@
 //! pytest, prove and Cargo.
 
 use super::{agree, printed, run_json};
-use crate::support::{Finished, Project, need_tool, need_tools, skip, text};
+use crate::support::{Finished, Project, need, need_tool, need_tools, skip, text};
 
 const PYTEST: &str = r#"
 import pytest
@@ -99,6 +99,37 @@ fn a_test_whose_path_is_a_file_of_data_runs_by_its_name() {
         .file("tests/conftest.py", hook)
         .jobs("defaults: {memory: 64MiB}\njobs:\n  suite: {for-each: {pytest: tests}}\n");
     agree(&project, &run(&project), "suite", &[("tests/test_a.py::test_x", "passed")]);
+}
+
+#[test]
+fn a_test_without_a_mark_has_the_usual_limit_of_pytest_timeout() {
+    let has_plugin = || printed(std::path::Path::new("/"), &["pytest-3", "--timeout=9", "--version"]).code() == 0;
+    if !need_tool("pytest-3", "python3-pytest")
+        || !need(has_plugin(), "pytest-timeout is missing: apt-get install python3-pytest-timeout")
+    {
+        return;
+    }
+    let tests = "import pytest\ndef test_usual(): pass\n@pytest.mark.timeout(500)\ndef test_marked(): pass\n";
+    // Its option, variable and setting, each before those that follow.
+    for (options, variable, ini, usual) in [
+        ("", "", "", "1m 10s"),
+        ("", "", "timeout = 300", "5m"),
+        ("", "240", "timeout = 300", "4m"),
+        ("--timeout=180", "240", "timeout = 300", "3m"),
+    ] {
+        let environment =
+            if variable.is_empty() { String::new() } else { format!(", env: {{PYTEST_TIMEOUT: '{variable}'}}") };
+        let project = Project::new()
+            .file("tests/test_all.py", tests)
+            .file("pytest.ini", &format!("[pytest]\naddopts = {options}\n{ini}\n"))
+            .jobs(&format!(
+                "defaults: {{timeout: 70s}}\njobs:\n  suite: {{for-each: {{pytest: tests}}{environment}}}\n"
+            ));
+        for (test, limit) in [("test_usual", usual), ("test_marked", "8m 20s")] {
+            let plan = project.xtask(&["ci", "plan", &format!("suite/tests/test_all.py::{test}")]).run();
+            assert!(plan.stdout.contains(limit), "{options} {variable} {ini}: {test}: {limit}: {}", plan.transcript());
+        }
+    }
 }
 
 /// A test that says what it sees of the virtual environment.

@@ -20,6 +20,7 @@ use crate::support::{Finished, Project, git, git_with, text, xtask_binary};
 /// An image to build and push.
 #[derive(Clone, Copy)]
 pub(super) struct Built<'a> {
+    pub(super) image: &'a str,
     pub(super) tag: &'a str,
     pub(super) version: &'a str,
     pub(super) commit: &'a str,
@@ -33,14 +34,14 @@ pub(super) struct Built<'a> {
 impl<'a> Built<'a> {
     /// An image without defects. The output of its smoke test is made of the version.
     pub(super) fn new(tag: &'a str, version: &'a str, commit: &'a str) -> Built<'a> {
-        Built { tag, version, commit, revision: commit, printed: "", has_record: true, seed: 5 }
+        Built { image: "mine", tag, version, commit, revision: commit, printed: "", has_record: true, seed: 5 }
     }
 }
 
 /// The project, its keys and its repositories.
 pub(super) struct ReleaseProject {
     pub(super) project: Project,
-    home: TempDir,
+    pub(super) home: TempDir,
     factory: ImageFactory,
     pub(super) registry: Registry,
     pub(super) nightly: Repository,
@@ -213,7 +214,7 @@ impl ReleaseProject {
         let object = git(self.project.path(), &["rev-parse", &format!("refs/tags/{}", built.tag)]);
         BuildRecord {
             format: build_record::FORMAT,
-            image: "mine".into(),
+            image: built.image.into(),
             version: built.version.into(),
             commit: built.commit.into(),
             tag: Some(RecordTag { name: built.tag.into(), object }),
