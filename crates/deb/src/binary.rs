@@ -55,19 +55,7 @@ impl BinaryPackage {
         let missing = |name: &str| ReadError::Damaged(format!("the Debian package has no {name}"));
         let (_, control) = control.ok_or_else(|| missing("control.tar"))?;
         let (_, data) = data.ok_or_else(|| missing("data.tar"))?;
-        let mut members = BTreeMap::new();
-        visit_stream(part(&mut file, control)?, control.compression, CONTROL_LIMITS, &mut |member, content| {
-            let name = member.path.trim_start_matches("./");
-            if member.kind == MemberKind::File {
-                if name.is_empty() || name.contains('/') || name.chars().any(|c| !c.is_ascii_graphic()) {
-                    return Err(ReadError::Unsafe(format!("the control file {:?}", member.path)));
-                }
-                let mut bytes = Vec::new();
-                content.read_to_end(&mut bytes)?;
-                members.insert(name.to_owned(), (member.mode, bytes));
-            }
-            Ok(())
-        })?;
+        let mut members = control_files(part(&mut file, control)?, control.compression)?;
         let damaged = |what: &str| ReadError::Damaged(format!("the control file {what}"));
         let (_, text) = members.remove("control").ok_or_else(|| damaged("is missing"))?;
         let text = String::from_utf8(text).map_err(|_| damaged("is not UTF-8"))?;
@@ -110,6 +98,52 @@ impl BinaryPackage {
 fn part<'a>(file: &'a mut File, part: &Part) -> Result<Take<&'a mut File>, ReadError> {
     file.seek(SeekFrom::Start(part.at))?;
     Ok(file.take(part.size))
+}
+
+/// The control files by name. dpkg-deb packs maintainer scripts that are hard or symbolic links to each other as links.
+fn control_files(stream: impl Read, compression: Compression) -> Result<BTreeMap<String, (u32, Vec<u8>)>, ReadError> {
+    let (mut files, mut links) = (BTreeMap::<String, (u32, Vec<u8>)>::new(), Vec::new());
+    let plain = |path: &str| {
+        let name = path.trim_start_matches("./");
+        let is_plain = !name.is_empty() && name.chars().all(|letter| letter.is_ascii_graphic() && letter != '/');
+        is_plain.then(|| name.to_owned()).ok_or_else(|| ReadError::Unsafe(format!("the control file {path:?}")))
+    };
+    let nowhere = |name: &str, target: &str| {
+        ReadError::Damaged(format!("the control file {name:?} is a link to {target:?}, which is not a control file"))
+    };
+    visit_stream(stream, compression, CONTROL_LIMITS, &mut |member, content| {
+        if member.kind == MemberKind::Directory {
+            return Ok(());
+        }
+        let name = plain(&member.path)?;
+        // The last one of a name counts.
+        links.retain(|(link, _)| *link != name);
+        match &member.kind {
+            MemberKind::Directory => {}
+            MemberKind::File => {
+                let mut bytes = Vec::new();
+                content.read_to_end(&mut bytes)?;
+                files.insert(name, (member.mode, bytes));
+            }
+            MemberKind::HardLink(target) => {
+                let same = files.get(&plain(target)?).cloned().ok_or_else(|| nowhere(&name, target))?;
+                files.insert(name, same);
+            }
+            MemberKind::Link(target) => {
+                files.remove(&name);
+                links.push((name, target.clone()));
+            }
+            MemberKind::Other(what) => {
+                return Err(ReadError::Unsupported(format!("{what} as the control file {name:?}")));
+            }
+        }
+        Ok(())
+    })?;
+    for (name, target) in links {
+        let same = plain(&target).ok().and_then(|target| files.get(&target).cloned());
+        files.insert(name.clone(), same.ok_or_else(|| nowhere(&name, &target))?);
+    }
+    Ok(files)
 }
 
 /// The members of the ar file, by name without the extension of the compression.
@@ -208,6 +242,62 @@ mod tests {
             open(&package(&[("./control", CONTROL), ("./postinst", "#!/bin/sh\n"), ("./triggers", "x")])).unwrap();
         assert_eq!((binary.name.as_str(), binary.stem().as_str()), ("mine", "mine:amd64"));
         assert_eq!(binary.scripts(), ["postinst"]);
+    }
+
+    #[test]
+    fn scripts_that_dpkg_deb_packs_as_links_are_found() {
+        use std::os::unix::fs::{PermissionsExt as _, symlink};
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path().join("p");
+        let at = |name: &str| root.join("DEBIAN").join(name);
+        fs::create_dir_all(at("")).unwrap();
+        fs::set_permissions(at(""), fs::Permissions::from_mode(0o755)).unwrap();
+        fs::write(at("control"), format!("{CONTROL}Maintainer: A <a@example.org>\nDescription: x\n")).unwrap();
+        fs::write(at("postinst"), "#!/bin/sh\n").unwrap();
+        fs::set_permissions(at("postinst"), fs::Permissions::from_mode(0o755)).unwrap();
+        fs::hard_link(at("postinst"), at("config")).unwrap();
+        fs::hard_link(at("postinst"), at("prerm")).unwrap();
+        symlink("postinst", at("preinst")).unwrap();
+        let package = directory.path().join("mine.deb");
+        let output = std::process::Command::new("dpkg-deb").args(["-Zgzip", "-b"]).args([&root, &package]).output();
+        let Ok(output) = output else {
+            assert!(std::env::var_os("CI").is_none(), "dpkg-deb is missing: apt-get install dpkg");
+            return;
+        };
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let binary = BinaryPackage::open(&package).unwrap();
+        assert_eq!(binary.scripts(), ["preinst", "postinst", "prerm", "config"]);
+        assert!(binary.members.values().all(|member| *member == (0o755, b"#!/bin/sh\n".to_vec())));
+    }
+
+    /// A control archive with `control` and one other entry.
+    fn with_entry(kind: ::tar::EntryType, path: &str, target: &str) -> Vec<u8> {
+        let mut control = tar(&[("./control", CONTROL)]);
+        let mut header = ::tar::Header::new_ustar();
+        header.set_entry_type(kind);
+        header.set_size(0);
+        header.set_path(path).unwrap();
+        header.set_link_name(target).unwrap();
+        header.set_cksum();
+        control.splice(1024..1024, header.as_bytes().iter().copied());
+        ar(&[("debian-binary", b"2.0\n"), ("control.tar", &control), ("data.tar", &tar(&[]))])
+    }
+
+    #[test]
+    fn control_files_that_lead_elsewhere_are_refused() {
+        use ::tar::EntryType::{Fifo, Link, Symlink};
+        for (kind, target, words) in [
+            (Symlink, "/etc/passwd", "\"postinst\" is a link to \"/etc/passwd\", which is not a control file"),
+            (Symlink, "prerm", "\"postinst\" is a link to \"prerm\""),
+            (Symlink, "postinst", "\"postinst\" is a link to \"postinst\""),
+            (Link, "./prerm", "\"postinst\" is a link to \"./prerm\""),
+            (Link, "../prerm", "the control file \"../prerm\""),
+            (Fifo, "x", "a named pipe as the control file \"postinst\""),
+        ] {
+            let found = open(&with_entry(kind, "./postinst", target)).unwrap_err().to_string();
+            assert!(found.contains(words), "{words}: {found}");
+        }
+        assert_eq!(open(&with_entry(Symlink, "postinst", "control")).unwrap().scripts(), ["postinst"]);
     }
 
     #[test]
