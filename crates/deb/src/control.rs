@@ -160,21 +160,34 @@ pub fn parse_one(text: &str) -> Result<Paragraph, ControlError> {
 
 /// Whether a text is clear-signed.
 pub fn is_signed(text: &str) -> bool {
-    text.starts_with("-----BEGIN PGP SIGNED MESSAGE-----\n") && text.contains("\n-----BEGIN PGP SIGNATURE-----\n")
+    let mut lines = text.lines().map(str::trim_end).skip_while(|line| line.is_empty());
+    lines.next() == Some("-----BEGIN PGP SIGNED MESSAGE-----") && lines.any(|line| line == SIGNATURE)
 }
+
+/// The line before a signature. Spaces and a carriage return after such lines do not count, for gpg and dpkg neither.
+const SIGNATURE: &str = "-----BEGIN PGP SIGNATURE-----";
 
 /// The text that a clear signature covers; the whole text without one.
 fn signed_text(text: &str) -> Result<String, ControlError> {
     if !is_signed(text) {
         return Ok(text.to_owned());
     }
-    let (_, body) = text.split_once("\n\n").ok_or(ControlError::IncompleteSignature)?;
-    let (body, signature) = body.split_once("\n-----BEGIN PGP SIGNATURE-----\n").unwrap_or((body, ""));
-    let (_, after) = signature.split_once("-----END PGP SIGNATURE-----").ok_or(ControlError::IncompleteSignature)?;
-    if !after.trim().is_empty() {
+    // A line of spaces ends the header, too.
+    let mut lines = text.trim_start().lines().skip_while(|line| !line.trim().is_empty()).skip(1);
+    let mut body = String::new();
+    loop {
+        match lines.next() {
+            Some(line) if line.trim_end() == SIGNATURE => break,
+            Some(line) => body.extend([line.strip_prefix("- ").unwrap_or(line), "\n"]),
+            None => return Err(ControlError::IncompleteSignature),
+        }
+    }
+    if !lines.any(|line| line.trim_end() == "-----END PGP SIGNATURE-----") {
+        return Err(ControlError::IncompleteSignature);
+    }
+    if lines.any(|line| !line.trim().is_empty()) {
         return Err(ControlError::UnsignedText);
     }
-    let body: String = body.lines().map(|line| line.strip_prefix("- ").unwrap_or(line).to_owned() + "\n").collect();
     if is_signed(&body) { Err(ControlError::SignedTwice) } else { Ok(body) }
 }
 
@@ -219,5 +232,21 @@ mod tests {
         let twice = format!("-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA512\n\n{escaped}\n{end}");
         assert_eq!(parse(&twice), Err(ControlError::SignedTwice));
         assert_eq!(parse(&signed.replace("-----END", "-----")), Err(ControlError::IncompleteSignature));
+        assert_eq!(
+            parse(&signed.replace("Hash: SHA512\n\n", "Hash: SHA512\n")),
+            Err(ControlError::IncompleteSignature)
+        );
+        // As mail programs and editors leave it.
+        for spelling in [
+            signed.replace('\n', "\r\n"),
+            signed.replace("MESSAGE-----", "MESSAGE----- \t").replace("SIGNATURE-----", "SIGNATURE----- "),
+            signed.replace("SHA512\n\n", "SHA512\n \t\n"),
+            format!("\n{signed}\n\n"),
+        ] {
+            assert!(is_signed(&spelling) && parse_one(&spelling).as_ref() == Ok(&one), "{spelling}");
+        }
+        // What dpkg reads first is not skipped.
+        let two = signed.replace("SHA512\n\n", "SHA512\n \nSource: evil\n\n");
+        assert_eq!(parse(&two).unwrap()[0].get("Source"), Some("evil"));
     }
 }
