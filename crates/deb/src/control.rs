@@ -172,8 +172,12 @@ fn signed_text(text: &str) -> Result<String, ControlError> {
     if !is_signed(text) {
         return Ok(text.to_owned());
     }
-    // A line of spaces ends the header, too.
-    let mut lines = text.trim_start().lines().skip_while(|line| !line.trim().is_empty()).skip(1);
+    let mut lines = text.trim_start().lines().skip(1);
+    // A line of spaces ends the header, too. Other headers than these are refused by gpg, or change what is signed.
+    let mut header = lines.by_ref().take_while(|line| !line.trim().is_empty());
+    if !header.all(|line| ["Hash:", "Charset:", "Comment:", "Version:"].iter().any(|name| line.starts_with(name))) {
+        return Err(ControlError::IncompleteSignature);
+    }
     let mut body = String::new();
     loop {
         match lines.next() {
