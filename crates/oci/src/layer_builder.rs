@@ -17,6 +17,8 @@ pub struct LayerBuilder {
     pub layer: Layer,
     /// The directories in the layer that nobody put there: parents of other files that the base does not have.
     implied: BTreeSet<String>,
+    /// The directories that the base does not have.
+    new: BTreeSet<String>,
 }
 
 /// The reason why a file cannot be put into the layer.
@@ -56,12 +58,13 @@ impl LayerBuilder {
     /// # Errors
     /// The directory cannot be written.
     pub fn new(files: ImageFiles, directory: &Path) -> std::io::Result<LayerBuilder> {
-        Ok(LayerBuilder { files, layer: Layer::new(directory)?, implied: BTreeSet::new() })
+        Ok(LayerBuilder { files, layer: Layer::new(directory)?, implied: BTreeSet::new(), new: BTreeSet::new() })
     }
 
     /// Puts a file at a path, and returns its resolved path. Existing files are replaced only if `replace` is true.
     ///
-    /// Directories of the base image, also behind symlinks, stay as they are.
+    /// Directories of the base image, also behind symlinks, stay as they are. Those of the layer are not replaced, but get the
+    /// attributes of the new one.
     ///
     /// # Errors
     /// See [`PutError`].
@@ -82,6 +85,9 @@ impl LayerBuilder {
             return Ok(real);
         }
         if is_directory && self.files.is_directory(&real) {
+            if replace && self.new.contains(&real) {
+                self.set(&real, item, FileKind::Directory);
+            }
             return Ok(real);
         }
         match self.layer.get(&real) {
@@ -110,6 +116,11 @@ impl LayerBuilder {
             }
         };
         self.parents(&real, item.time);
+        if is_directory {
+            self.new.insert(real.clone());
+        } else {
+            self.new.remove(&real);
+        }
         self.set(&real, item, kind);
         Ok(real)
     }
@@ -135,6 +146,7 @@ impl LayerBuilder {
                     let found = ImageFile { kind: FileKind::Directory, mode: 0o755, owner: (0, 0), time };
                     self.files.set(directory, found);
                     self.implied.insert(directory.to_owned());
+                    self.new.insert(directory.to_owned());
                     Item::directory(time)
                 }
             };

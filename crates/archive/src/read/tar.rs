@@ -251,13 +251,13 @@ fn member(header: &Header, extensions: Extensions, place: Place) -> Result<Membe
     } else {
         Vec::new()
     };
-    let id = |long: Option<u64>, field: &[u8]| long.or_else(|| number(field)).unwrap_or_default();
+    let id = |long: Option<u64>, field: &[u8]| long.or_else(|| number(field)).ok_or_else(|| damaged("an owner"));
     Ok(Member {
         path,
         raw_path,
         kind,
         mode: u32::try_from(mode & 0o7777).unwrap_or_default(),
-        owner: (id(extensions.uid, &old.uid), id(extensions.gid, &old.gid)),
+        owner: (id(extensions.uid, &old.uid)?, id(extensions.gid, &old.gid)?),
         // Times before 1970 become 1970.
         time: extensions.time.or_else(|| number(&old.mtime)).unwrap_or_default(),
         raw_link,

@@ -11,6 +11,8 @@ const CENTRAL: usize = 46;
 const LOCAL: u64 = 30;
 /// The largest central directory that is read, in bytes.
 const LARGEST_DIRECTORY: u64 = 256 << 20;
+/// The systems where archives were made that separate names by backslashes: FAT, NTFS and VFAT (APPNOTE 4.4.2).
+const WINDOWS: [u16; 3] = [0, 10, 14];
 /// The longest target of a symbolic link, in bytes.
 const LONGEST_LINK: u64 = 4096;
 
@@ -217,6 +219,12 @@ impl Central {
     fn member(&self, fields: bool) -> Result<Member, ReadError> {
         if self.flags & 1 != 0 {
             return Err(ReadError::Unsupported("an encrypted entry".into()));
+        }
+        // APPNOTE 4.4.17: names have slashes. Some programs for Windows write none.
+        if self.name.contains(&b'\\') && WINDOWS.contains(&(self.made_by >> 8)) {
+            let remedy = "pack it with a program that writes `/`";
+            let what = "backslashes in its name, as separators on Windows".to_owned();
+            return Err(ReadError::NotKept { path: shown(&self.path), what, remedy });
         }
         let mode = self.attributes >> 16;
         let kind = match mode & 0o170_000 {

@@ -108,6 +108,10 @@ impl Extensions {
             // star's sparse files: the content would be read without its holes.
             "SCHILY.realsize" => return Err(ReadError::Unsupported("a sparse file as star writes it".into())),
             "SUN.holesdata" => return Err(ReadError::Unsupported("a sparse file as Solaris writes it".into())),
+            // As in a second volume: it would be read as the whole file.
+            "GNU.volume.offset" => {
+                return Err(ReadError::Unsupported("the rest of a file of another volume".into()));
+            }
             "GNU.sparse.major" => self.sparse.major = Some(number()?),
             "GNU.sparse.realsize" | "GNU.sparse.size" => self.sparse.size = Some(number()?),
             "GNU.sparse.offset" | "GNU.sparse.numbytes" => self.sparse.map.push(number()?),

@@ -184,6 +184,8 @@ for i in reversed(t.getmembers()): o.addfile(i, t.extractfile(i) if i.isreg() el
         row("hard-link-to-base", Refused("/usr/bin/mine is a hard link to /usr/bin/busybox"), "mkdir -p usr/bin; echo x >usr/bin/busybox; ln usr/bin/busybox usr/bin/mine; tar -cf t usr/bin/busybox usr/bin/mine; tar --delete -f t usr/bin/busybox; gzip <t >$A"),
         Row { strip: 2, ..row("hard-link-stripped", Refused("is a hard link to top, which `strip` removes"), "echo x >top; mkdir -p a/b; ln top a/b/c; tar -czf $A top a") },
         Row { into: "/", ..row("link-over-directory", Refused("/usr is a directory that is not empty"), "ln -s elsewhere usr; tar -czf $A usr") },
+        row("directory-twice", Same, "mkdir -p d/e; echo x >d/f; chmod 755 d d/e; old; tar --no-recursion -cf t d d/f d/e; chmod 2700 d; chmod 711 d/e; touch -d @1000000000 d d/e; tar --no-recursion -rf t d d/e; gzip <t >$A"),
+        row("kinds-change", Same, "echo a >f; mkdir g; echo x >h; old; tar -cf t f g h; rm -r f g; mkdir f; ln -s h g; echo y >h; chmod 600 h; touch -d @1000000000 f h; tar -rf t f g h; gzip <t >$A"),
         row("directory-after-its-files", Same, "mkdir -p d/e; echo x >d/e/f; chmod 750 d; chmod 711 d/e; old; tar --no-recursion -czf $A d/e/f d/e d"),
     ]
     .into_iter()
@@ -251,6 +253,30 @@ fn dialects() -> Vec<Row> {
             "git init -q .; echo x >f; ln -s f l; git add .; GIT_AUTHOR_DATE=@1000000000+0000 GIT_COMMITTER_DATE=@1000000000+0000 git -c user.name=a -c user.email=a@b.c commit -qm x; git archive -o $A HEAD",
         ),
         row("old-tar", Same, "echo x >f; mkdir d; ln f g; old; tar --format=v7 -czf $A ."),
+        row("busybox", Same, "mkdir d; echo x >d/f; ln d/f g; ln -s g l; n=$(printf 'n%.0s' {1..150}); echo x >$n; old; busybox tar -czf $A ."),
+        row(
+            "second-volume",
+            Refused("the rest of a file of another volume"),
+            "head -c 30000 /dev/urandom >f; tar --format=posix -M -L 20 -cf v1 -f v2 f; gzip <v2 >$A",
+        ),
+        row(
+            "second-volume-gnu",
+            Refused("the rest of a file of another volume"),
+            "head -c 30000 /dev/urandom >f; tar --format=gnu -M -L 20 -cf v1 -f v2 f; gzip <v2 >$A",
+        ),
+        row(
+            "owner-negative",
+            Refused("it is damaged: an owner"),
+            "python3 - <<<'import os, tarfile
+t = tarfile.open(os.environ[\"A\"], \"w:gz\", format=tarfile.GNU_FORMAT); i = tarfile.TarInfo(\"f\"); i.uid = -2; t.addfile(i)'",
+        ),
+        row(
+            "zip-of-windows",
+            Refused("backslashes in its name"),
+            "python3 - <<<'import os, zipfile
+z = zipfile.ZipFile(os.environ[\"A\"], \"w\"); i = zipfile.ZipInfo(\"a\"); i.filename = \"d\\\\a\"; i.create_system = 0; z.writestr(i, \"x\"); z.close()'",
+        )
+        .packed("zip", Reader::Unzip),
         row("volume-label", Refused("the type of a volume label"), "echo x >f; tar --label=backup -czf $A f"),
         row(
             "incremental",
