@@ -29,6 +29,21 @@ fn manifests_are_read_strictly() {
     refused("application/json", &good, "unsupported media type");
 }
 
+#[test]
+fn null_is_an_empty_list_as_go_writes_it() {
+    let digest = Digest::for_bytes(b"{}");
+    let config = format!(r#"{{"mediaType":"{}","digest":"{digest}","size":2,"annotations":null}}"#, media::EMPTY);
+    let manifest = format!(r#"{{"schemaVersion":2,"config":{config},"layers":null,"annotations":null}}"#);
+    let read = ParsedManifest::read(media::MANIFEST, manifest.as_bytes()).unwrap();
+    assert_eq!(read.subject(), None);
+    let index = r#"{"schemaVersion":2,"manifests":null,"annotations":null,"subject":null}"#;
+    let ParsedManifest::Index(read) = ParsedManifest::read(media::INDEX, index.as_bytes()).unwrap() else { panic!() };
+    assert!(read.manifests.is_empty());
+    refused(media::INDEX, r#"{"schemaVersion":2}"#, "missing field `manifests`");
+    let rootfs: RootFs = serde_json::from_str(r#"{"type":"layers","diff_ids":null}"#).unwrap();
+    assert!(rootfs.diff_ids.is_empty());
+}
+
 fn platform(os: &str, architecture: &str, variant: &str) -> PlatformObject {
     let variant = Some(variant.to_owned()).filter(|variant| !variant.is_empty());
     PlatformObject { architecture: architecture.into(), os: os.into(), variant }

@@ -48,14 +48,33 @@ struct Token {
     until: Timestamp,
 }
 
+/// What a token service returns (distribution, "Token Authentication Specification"; "OAuth2 Token Authentication").
 #[derive(Deserialize)]
 struct TokenAnswer {
     #[serde(default)]
     token: Option<String>,
     #[serde(default)]
     access_token: Option<String>,
+    /// Some services write it as text. What is not a number of seconds counts as absent.
     #[serde(default)]
-    expires_in: Option<u64>,
+    expires_in: serde_json::Value,
+}
+
+impl TokenAnswer {
+    fn token(&self) -> Option<&str> {
+        [&self.token, &self.access_token].into_iter().flatten().map(String::as_str).find(|token| !token.is_empty())
+    }
+
+    /// The life of the token in seconds.
+    fn life(&self) -> u64 {
+        let seconds = match &self.expires_in {
+            serde_json::Value::String(text) => text.trim().parse().ok(),
+            other => other.as_f64(),
+        };
+        // Negative numbers become 0.
+        let life = seconds.map_or(SHORTEST_LIFE, |seconds| seconds as u64);
+        life.clamp(SHORTEST_LIFE, 24 * 60 * 60)
+    }
 }
 
 impl Registry {
@@ -212,13 +231,11 @@ impl Registry {
             return Err(answer.refusal(&remedy).into());
         }
         let read: Option<TokenAnswer> = serde_json::from_slice(&answer.bytes(LARGEST_TOKEN)?).ok();
-        let life = read.as_ref().and_then(|read| read.expires_in).unwrap_or(SHORTEST_LIFE);
-        let token = read.and_then(|read| read.token.or(read.access_token)).filter(|token| !token.is_empty());
-        let token =
+        let token = read.as_ref().and_then(|read| Some((read.token()?, read.life())));
+        let (token, life) =
             token.ok_or_else(|| RegistryError::protocol(format!("the token service {url} returned no token")))?;
-        let life = Duration::from_secs(life.clamp(SHORTEST_LIFE, 24 * 60 * 60) - SPARE);
-        let until = self.now().checked_add(life).context("token expiry overflows")?;
-        Ok(Token { scope: scope.clone(), header: bearer(&token)?, until })
+        let until = self.now().checked_add(Duration::from_secs(life - SPARE)).context("token expiry overflows")?;
+        Ok(Token { scope: scope.clone(), header: bearer(token)?, until })
     }
 
     fn login(&self, path: &str) -> anyhow::Result<Option<Arc<Login>>> {
@@ -277,4 +294,28 @@ fn bearer(token: &str) -> anyhow::Result<String> {
         return Err(RegistryError::protocol("the token has characters that are not allowed in a header"));
     }
     Ok(format!("Bearer {token}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_of_all_token_services_are_read() {
+        for (text, expected) in [
+            (r#"{"token":"t"}"#, Some(("t", 60))),
+            (r#"{"token":"t","access_token":"a","expires_in":300,"issued_at":"never"}"#, Some(("t", 300))),
+            (r#"{"token":"","access_token":"a","expires_in":"3600"}"#, Some(("a", 3600))),
+            (r#"{"token":null,"access_token":"a","expires_in":299.7}"#, Some(("a", 299))),
+            (r#"{"token":"t","expires_in":-5}"#, Some(("t", 60))),
+            (r#"{"token":"t","expires_in":"soon"}"#, Some(("t", 60))),
+            (r#"{"token":"t","expires_in":1e300}"#, Some(("t", 86400))),
+            (r#"{"token":"t","expires_in":null}"#, Some(("t", 60))),
+            (r#"{"token":""}"#, None),
+            (r#"{"expires_in":300}"#, None),
+        ] {
+            let read: TokenAnswer = serde_json::from_str(text).unwrap();
+            assert_eq!(read.token().map(|token| (token, read.life())), expected, "{text}");
+        }
+    }
 }

@@ -10,6 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 
 use super::{DOCKER_HUB_KEY, Login, Secret};
+use crate::model::null_is_default;
 use drydock_base::failure::Failure;
 
 /// The maximum size of a credentials file, in bytes.
@@ -19,8 +20,10 @@ const LARGEST: u64 = 1 << 20;
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]
 struct File {
-    auths: BTreeMap<String, Entry>,
+    #[serde(deserialize_with = "null_is_default")]
+    auths: BTreeMap<String, Option<Entry>>,
     creds_store: Option<String>,
+    #[serde(deserialize_with = "null_is_default")]
     cred_helpers: BTreeMap<String, String>,
 }
 
@@ -62,9 +65,14 @@ pub(super) fn read(path: &Path, host: &str, repository: &str) -> anyhow::Result<
 
 fn parse(text: &[u8], host: &str, repository: &str, source: &str) -> anyhow::Result<Option<Found>> {
     // The parser's message could contain a part of a secret.
+    if text.trim_ascii().is_empty() {
+        // As docker reads it; `REGISTRY_AUTH_FILE=/dev/null` is a way to have no logins.
+        return Ok(None);
+    }
     let wrong = |what: &str| Failure::missing(format!("cannot parse {source}{what}; log in again"));
-    let file: File =
+    let file: Option<File> =
         serde_json::from_slice(text).map_err(|error| wrong(&format!(":{}:{}", error.line(), error.column())))?;
+    let file = file.unwrap_or_default();
     let server = if host == "docker.io" { DOCKER_HUB_KEY } else { host };
     // As docker reads it: an empty name is no helper, and one for the host is used instead of the one for all hosts.
     let for_host = file.cred_helpers.iter().find(|(key, _)| host_of(key) == host).map(|(_, name)| name.clone());
@@ -75,7 +83,7 @@ fn parse(text: &[u8], host: &str, repository: &str, source: &str) -> anyhow::Res
         return Ok(helper);
     }
     for wanted in narrowing(host, repository) {
-        for (key, entry) in &file.auths {
+        for (key, entry) in file.auths.iter().filter_map(|(key, entry)| Some((key, entry.as_ref()?))) {
             // Keys of docker have a scheme and name hosts only; others may name a part of a host.
             let names = if key.contains("://") || !key.contains('/') { host_of(key) } else { key.clone() };
             if names != wanted && host_of_legacy(key) != Some(wanted.as_str()) {
@@ -123,7 +131,8 @@ impl Entry {
             return Ok(Some(Secret::Bearer(token)));
         }
         if let Some(auth) = given(&self.auth) {
-            let bytes = STANDARD.decode(auth).map_err(|_| "`auth` is not base64")?;
+            // Go's decoder, which docker and podman have, skips line breaks.
+            let bytes = STANDARD.decode(auth.replace(['\n', '\r'], "")).map_err(|_| "`auth` is not base64")?;
             let text = String::from_utf8(bytes).map_err(|_| "`auth` is not valid UTF-8")?;
             let (user, password) = text.split_once(':').ok_or("`auth` has no `:`")?;
             // Old versions of docker padded the password.
@@ -198,6 +207,13 @@ mod tests {
         check(r#"{"credHelpers":{"a.example":"gcr"},"credsStore":"pass"}"#, "a.example", "x", "gcr for a.example");
         check(r#"{"credHelpers":{"a.example":"gcr"}}"#, "b.example", "x", "none");
         check("{}", "a.example", "x", "none");
+        for nothing in ["", " \n", "null", r#"{"auths":null}"#, r#"{"auths":{"a.example":null}}"#] {
+            check(nothing, "a.example", "x", "none");
+        }
+        let nulls =
+            r#"{"auths":{"b":null,"a.example":{"auth":"dTpw","email":null}},"credHelpers":null,"credsStore":null}"#;
+        check(nulls, "a.example", "x", "u:p");
+        check(r#"{"auths":{"a.example":{"auth":"dT\npw\r\n"}}}"#, "a.example", "x", "u:p");
         check(r#"{"credsStore":""}"#, "a.example", "x", "none");
         check(r#"{"auths":{"a.example":{"auth":"dTpw"}},"credsStore":""}"#, "a.example", "x", "u:p");
         check(r#"{"credHelpers":{"a.example":""},"credsStore":"pass"}"#, "a.example", "x", "none");
