@@ -97,15 +97,15 @@ pub enum Signature {
     Bad(String),
 }
 
-/// Checks the clear signature of a text.
-pub fn check(text: &str) -> Signature {
-    if !control::is_signed(text) {
+/// Checks the clear signature of a text, which may have an encoding other than UTF-8.
+pub fn check(text: &[u8]) -> Signature {
+    if !control::is_signed(&String::from_utf8_lossy(text)) {
         return Signature::None;
     }
     verify(text).unwrap_or_else(|error| Signature::Bad(format!("{error:#}")))
 }
 
-fn verify(text: &str) -> anyhow::Result<Signature> {
+fn verify(text: &[u8]) -> anyhow::Result<Signature> {
     let search = std::env::var_os("PATH");
     let gpg = exec::find("gpg", std::path::Path::new("/"), search.as_ref())?;
     let output = duct::cmd(gpg, ["--batch", "--no-tty", "--status-fd", "1", "--verify", "-"])

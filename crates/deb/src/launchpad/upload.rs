@@ -79,7 +79,7 @@ impl Upload {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let mut upload = Upload::default();
         if !name.ends_with(".dsc") {
-            let text = text(path)?;
+            let text = read(path)?;
             upload.changes = upload.parse(&name, &text);
             upload.changes_signature = sign::check(&text);
             upload.changes_name = name;
@@ -92,7 +92,7 @@ impl Upload {
         let dsc = directory.join(&upload.dsc_name);
         let has_dsc = !upload.dsc_name.is_empty() && dsc.is_file();
         if has_dsc {
-            let text = text(&dsc)?;
+            let text = read(&dsc)?;
             upload.dsc = upload.parse(&upload.dsc_name.clone(), &text);
             upload.dsc_signature = sign::check(&text);
         }
@@ -107,7 +107,7 @@ impl Upload {
         let buildinfos: Vec<String> =
             upload.files.keys().filter(|name| name.ends_with(".buildinfo")).cloned().collect();
         for name in buildinfos {
-            let text = text(&directory.join(&name))?;
+            let text = read(&directory.join(&name))?;
             upload.parse(&name, &text);
         }
         let whole =
@@ -123,8 +123,8 @@ impl Upload {
     }
 
     /// Parses one of the files; an empty paragraph if it cannot be parsed.
-    fn parse(&mut self, name: &str, text: &str) -> Paragraph {
-        control::parse_one(text).unwrap_or_else(|error| {
+    fn parse(&mut self, name: &str, text: &[u8]) -> Paragraph {
+        control::parse_one(&String::from_utf8_lossy(text)).unwrap_or_else(|error| {
             self.unparsable.push((name.to_owned(), error));
             Paragraph::new()
         })
@@ -185,11 +185,11 @@ fn plain(name: &str) -> String {
     if name.contains('/') || name.starts_with('.') { String::new() } else { name.to_owned() }
 }
 
-fn text(path: &Path) -> anyhow::Result<String> {
+fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
     let file = drydock_base::paths::open_regular(path).with_context(|| format!("cannot read {}", path.display()))?;
     let mut bytes = Vec::new();
     file.take(control::MAX_SIZE).read_to_end(&mut bytes).with_context(|| format!("cannot read {}", path.display()))?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+    Ok(bytes)
 }
 
 fn contents(unpacked: &UnpackedSource) -> SourceContents {

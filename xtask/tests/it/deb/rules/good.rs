@@ -5,6 +5,9 @@ use super::From;
 /// What the package is, and how it is made.
 pub(super) const ROWS: &[(&str, From, &str)] = &[
     ("signed with debsign", From::Signed, ""),
+    ("with carriage returns, as a mail program left it", From::Signed, "sed -i 's/$/\\r/' $C"),
+    ("with spaces after the lines of the signature", From::Signed, "sed -i 's/^-----.*/& /' $C"),
+    ("a .changes in Latin-1", From::Signed, "edit $C $(printf 's/First/Caf\\351/')"),
     ("with an epoch", From::Tree, "sed -i '1s/(1.0-1)/(2:1.0-1)/' tree/debian/changelog"),
     (
         "3.0 (native)",
