@@ -162,6 +162,36 @@ impl InputFile {
     }
 }
 
+/// The input files of a build, as they were before it.
+#[derive(Debug)]
+pub struct Inputs(Vec<(PathBuf, InputFile)>);
+
+impl Inputs {
+    /// Hashes files that will be read.
+    ///
+    /// # Errors
+    /// A file cannot be read.
+    pub fn new(files: impl IntoIterator<Item = PathBuf>) -> anyhow::Result<Inputs> {
+        let hashed = files.into_iter().map(|file| InputFile::from_path(&file).map(|input| (file, input)));
+        Ok(Inputs(hashed.collect::<anyhow::Result<_>>()?))
+    }
+
+    /// Returns what was read, if the files are still the same.
+    ///
+    /// # Errors
+    /// A file has changed, so that nobody knows which content was read; or it cannot be read.
+    pub fn unchanged(self) -> anyhow::Result<Vec<InputFile>> {
+        let check = |(file, before): (PathBuf, InputFile)| {
+            if InputFile::from_path(&file)? == before {
+                return Ok(before);
+            }
+            let text = format!("{} changed while the image was built; build it again", file.display());
+            Err(Failure::not_reproducible(text))
+        };
+        self.0.into_iter().map(check).collect()
+    }
+}
+
 impl BuildRecord {
     /// Returns the path of an image's record. It is in the directory of the layout, so that both are replaced in one step.
     pub fn path(directory: &Path, image: &str) -> PathBuf {
@@ -246,6 +276,35 @@ mod tests {
             inputs: Vec::new(),
             without_proof: None,
             made_by: Some(MadeBy { drydock: "0".into(), method: "layer".into(), declaration: None }),
+        }
+    }
+
+    #[test]
+    fn inputs_that_change_during_a_build_are_found() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        let inputs = || {
+            ["a.deb", "b.tar.gz"].iter().for_each(|name| fs::write(at(name), name).unwrap());
+            Inputs::new([at("a.deb"), at("b.tar.gz")]).unwrap()
+        };
+        let same = inputs().unchanged().unwrap();
+        assert_eq!(
+            same.iter().map(|one| (one.name.as_str(), one.size)).collect::<Vec<_>>(),
+            [("a.deb", 5), ("b.tar.gz", 8)]
+        );
+        let changes: [fn(&Path); 3] = [
+            |file| fs::write(file, "B.tar.gz").unwrap(),
+            |file| {
+                fs::write(file.with_extension("new"), "another").unwrap();
+                fs::rename(file.with_extension("new"), file).unwrap();
+            },
+            |file| fs::remove_file(file).unwrap(),
+        ];
+        for change in changes {
+            let before = inputs();
+            change(&at("b.tar.gz"));
+            let error = format!("{:#}", before.unchanged().unwrap_err());
+            assert!(error.contains("b.tar.gz"), "{error}");
         }
     }
 

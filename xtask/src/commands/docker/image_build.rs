@@ -22,7 +22,7 @@ use drydock_archive::source::{self, SourceTree};
 use drydock_base::output;
 use drydock_config::images::{From, Image, Platform};
 use drydock_oci::base_image::BaseImage;
-use drydock_oci::build_record::{BaseRecord, BuildRecord, FORMAT, InputFile, MadeBy, PlatformRecord};
+use drydock_oci::build_record::{BaseRecord, BuildRecord, FORMAT, InputFile, Inputs, MadeBy, PlatformRecord};
 use drydock_oci::engine::Engine;
 use drydock_oci::image::{self, ImageMetadata, NewLayer, UnwrittenImage};
 use drydock_oci::layer_builder::LayerBuilder;
@@ -44,7 +44,7 @@ struct PlatformBuild {
     base: Option<BaseImage>,
     image: UnwrittenImage,
     /// The packages or archives in the image.
-    inputs: Vec<PathBuf>,
+    inputs: Vec<InputFile>,
     /// `layer`, or the engine with its version.
     method: String,
 }
@@ -69,9 +69,7 @@ impl ImageBuild<'_> {
         for platform in &self.platforms {
             let context = || format!("{} for {platform}", self.image.name);
             let built = self.build(*platform, sources.as_ref(), &layout).with_context(context)?;
-            for file in &built.inputs {
-                inputs.push(InputFile::from_path(file)?);
-            }
+            inputs.extend(built.inputs.iter().cloned());
             methods.push(built.method.clone());
             let (descriptor, record) = self.write(built, *platform, &layout).with_context(context)?;
             manifests.push(descriptor);
@@ -175,17 +173,18 @@ impl ImageBuild<'_> {
             From::Debs { packages, series, skip_scripts } => self.layered(platform, layout, |builder, base| {
                 let series = (series.as_deref(), builder.files.series());
                 let debs = packages::find(self.release(), packages, series, platform)?;
+                let inputs = Inputs::new(debs.iter().map(|deb| deb.file.clone()))?;
                 packages::check(&debs, &builder.files, &base.name, platform, *skip_scripts)?;
                 packages::install(builder, &debs, self.epoch())?;
-                let files = debs.into_iter().map(|deb| deb.file).collect();
-                Ok((files, format!("the packages {}", packages.join(", "))))
+                Ok((inputs.unchanged()?, format!("the packages {}", packages.join(", "))))
             }),
             From::Archive { path, strip, into } => {
                 let file = self.archive(path, platform);
                 self.layered(platform, layout, |builder, _| {
+                    let inputs = Inputs::new([file.clone()])?;
                     archive::unpack(builder, &file, *strip, into)?;
                     let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-                    Ok((vec![file.clone()], format!("{name} in {into}")))
+                    Ok((inputs.unchanged()?, format!("{name} in {into}")))
                 })
             }
             From::Dockerfile { path, args, packages, series } => {
@@ -203,12 +202,15 @@ impl ImageBuild<'_> {
                     let debs = packages::find(self.release(), packages, series, platform)?;
                     files.extend(debs.into_iter().map(|deb| deb.file));
                 }
+                let inputs = Inputs::new(files.iter().cloned())?;
                 let version = &self.release().version;
                 let args = args.iter().map(|(name, value)| (name.clone(), value.render(version))).collect();
                 let cache = base::cache(self.release().ctx())?;
                 let build =
                     dockerfile::DockerfileBuild { path, dockerfile, engine, args, base, packages: files, cache };
-                build.run(sources, platform, layout)
+                let mut built = build.run(sources, platform, layout)?;
+                built.inputs = inputs.unchanged()?;
+                Ok(built)
             }
         }
     }
@@ -219,7 +221,7 @@ impl ImageBuild<'_> {
         &self,
         platform: Platform,
         layout: &Layout,
-        fill: impl FnOnce(&mut LayerBuilder, &BaseImage) -> anyhow::Result<(Vec<PathBuf>, String)>,
+        fill: impl FnOnce(&mut LayerBuilder, &BaseImage) -> anyhow::Result<(Vec<InputFile>, String)>,
     ) -> anyhow::Result<PlatformBuild> {
         let declared = self.image.base.as_ref().context("an image of packages has a base")?;
         let base = base::provide(self.release().ctx(), declared, platform)?;

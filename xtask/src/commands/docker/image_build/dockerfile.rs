@@ -98,7 +98,7 @@ impl DockerfileBuild<'_> {
             base.link_layers(layout)?;
         }
         let image = normalise(layout, built, foundation.as_ref(), tree.epoch)?;
-        Ok(PlatformBuild { base: foundation, image, inputs: self.packages, method: engine.to_string() })
+        Ok(PlatformBuild { base: foundation, image, inputs: Vec::new(), method: engine.to_string() })
     }
 }
 
