@@ -441,7 +441,7 @@ fn colours_are_for_terminals_that_want_them() {
 }
 
 #[test]
-fn jobs_are_told_whether_rustup_may_install_toolchains() {
+fn jobs_know_whether_rustup_may_install_toolchains() {
     let project = Project::new().jobs("jobs: {told: {run: [sh, -c, 'test \"$RUSTUP_AUTO_INSTALL\" = 0']}}");
     for (value, code) in [("0", 0), ("1", 1)] {
         ends(&project.xtask(&["ci"]).env("RUSTUP_AUTO_INSTALL", value).run(), code);
