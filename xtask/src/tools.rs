@@ -159,6 +159,7 @@ pub(crate) const TOOLS: &[Tool] = &[
         &[Check],
         "is compared with in the benchmarks",
     ),
+    file("python3-pytest-timeout", &["/usr/lib/python3/dist-packages/pytest_timeout.py"], &[Check], "limits tests"),
     program("meson", "meson", &[Check], "has suites in the tests, listed by Drydock or starting valgrind"),
     program("ninja", "ninja-build", &[Check], "builds Meson's suites in the tests"),
     program("cmake", "cmake", &[Check], "has suites in the tests, listed by Drydock or starting valgrind"),
