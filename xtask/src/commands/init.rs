@@ -172,12 +172,17 @@ fn tell(project: &Project, drafts: &[Drafted], dry_run: bool) {
         ));
     }
     remarks.iter().for_each(|remark| output::err(format_args!("note: {remark}")));
-    for Drafted { file, state, .. } in drafts {
+    for Drafted { file, text, state, .. } in drafts {
         match state {
             State::Missing if dry_run => {}
             State::Missing | State::Outdated => output::err(format_args!("wrote {file}")),
             State::Same => output::err(format_args!("{file} is as init would write it")),
-            State::Different => output::err(format_args!("{file} exists, and is kept as it is")),
+            State::Different => {
+                output::err(format_args!("{file} exists, and is kept as it is"));
+                if let Some(section) = lacking_package(project, file, text) {
+                    output::err(format_args!("it has no `deb`; for the Debian package, add this to it:\n\n{section}"));
+                }
+            }
         }
     }
     let missing = packages::missing(facts);
@@ -208,6 +213,25 @@ fn tell(project: &Project, drafts: &[Drafted], dry_run: bool) {
         };
         output::err(format_args!("next: {next}"));
     }
+}
+
+/// The section `deb` that init would write, if a package is wanted and the project's own declaration of the release has none.
+fn lacking_package(project: &Project, file: &str, drafted: &str) -> Option<String> {
+    if !project.deb || file != release::FILE {
+        return None;
+    }
+    let own = project.tree.text(file)?;
+    let begins = |line: &str| line.starts_with("deb:");
+    if own.lines().any(begins) {
+        return None;
+    }
+    let lines: Vec<&str> = drafted.lines().collect();
+    let at = lines.iter().position(|line| begins(line))?;
+    // Its comments stand above it, and its lines are indented.
+    let first = lines[..at].iter().rposition(|line| !line.starts_with('#')).map_or(0, |before| before + 1);
+    let is_in = |line: &&&str| line.is_empty() || line.starts_with([' ', '#']);
+    let length = 1 + lines[at + 1..].iter().take_while(is_in).count();
+    Some(lines[first..at + length].join("\n").trim_end().to_owned())
 }
 
 /// Why the installed version of a program that the project demands does not suffice; none if it does, or is not known.

@@ -177,8 +177,11 @@ fn print(plan: &Plan, capacity: &Capacity, history: &History, dangers: &[String]
     output::out(format_args!("{} in {}", plural(plan.jobs.len(), "job"), plan.project.display()));
     output::out(format_args!("slots   {}  ({})", capacity.slots, capacity.slots_source));
     output::out(format_args!("memory  {}  ({})", ByteSize::new(capacity.memory), capacity.memory_source));
-    // A single limit is named in the line above.
-    for (bytes, source) in Some(capacity::rooms()).filter(|rooms| rooms.len() > 1).into_iter().flatten() {
+    let rooms = capacity::rooms();
+    // A single limit may be named in the line above.
+    let is_named = |source: &str| rooms.len() == 1 && capacity.memory_source.ends_with(source);
+    for (bytes, source) in rooms.iter().filter(|(_, source)| !is_named(source)) {
+        let bytes = *bytes;
         output::out(format_args!("        {:>9} free by {source}", ByteSize::new(bytes).to_string()));
     }
     for danger in dangers {

@@ -87,8 +87,17 @@ fn workflows_derived_files_archives_and_a_package_are_written_and_nothing_is_rep
 
     // A declaration that the user changed stays.
     fs::write(at.join("packaging/release.yaml"), "name: mine\n").unwrap();
-    init(&project, &["--deb"]);
+    let kept = init(&project, &["--deb"]);
     assert_eq!(read(&at.join("packaging/release.yaml")), "name: mine\n");
+    // What it lacks can be pasted.
+    let (_, section) = kept.stderr.split_once("add this to it:\n\n").unwrap_or_else(|| panic!("{}", kept.transcript()));
+    let section = section.lines().take_while(|line| line.is_empty() || line.starts_with([' ', '#']) || *line == "deb:");
+    let section = section.collect::<Vec<_>>().join("\n");
+    assert!(section.contains("\ndeb:\n") && section.contains("\n  series:\n"), "{}", kept.transcript());
+    let release = read(&at.join("packaging/release.yaml"));
+    fs::write(at.join("packaging/release.yaml"), format!("{release}\n{section}\n")).unwrap();
+    let complete = init(&project, &["--deb"]);
+    assert!(!complete.stderr.contains("add this to it"), "{}", complete.transcript());
 }
 
 #[test]
