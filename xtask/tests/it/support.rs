@@ -2,7 +2,7 @@
 //! processes found by a marker, an outer cgroup, and honest skips.
 
 use std::fs::{self, File};
-use std::io::{Read, Seek, Write as _};
+use std::io::{Read, Seek};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
@@ -18,6 +18,7 @@ use tempfile::TempDir;
 pub(crate) mod disk;
 mod git;
 mod moving_head;
+mod needs;
 pub(crate) mod privilege;
 mod results;
 pub(crate) mod unproved;
@@ -25,6 +26,7 @@ pub(crate) mod unproved;
 pub(crate) use disk::SmallDisk;
 pub(crate) use git::{git, git_with, only_git};
 pub(crate) use moving_head::MovingHead;
+pub(crate) use needs::{need, need_tool, need_tools, skip};
 pub(crate) use results::{AttemptJson, JobJson, RunJson};
 
 /// The directory with the built fixtures: `mortal` and `mortal-static`. Built once a test process, or taken from the
@@ -396,44 +398,6 @@ impl Drop for OuterGroup {
         if removed.is_none() {
             eprintln!("cannot remove {}", self.directory.display());
         }
-    }
-}
-
-/// Whether all tools, each with its Debian package, are on the `PATH`, as [`need_tool`] does.
-#[must_use]
-pub(crate) fn need_tools(tools: &[(&str, &str)]) -> bool {
-    tools.iter().all(|(tool, package)| need_tool(tool, package))
-}
-
-/// Whether the tool is on the `PATH`. If not, the test skips itself on a laptop and fails in CI.
-#[must_use]
-pub(crate) fn need_tool(tool: &str, package: &str) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let found = std::env::split_paths(&path).any(|directory| directory.join(tool).is_file());
-    need(found, &format!("{tool} is missing: apt-get install {package}"))
-}
-
-/// Whether a condition of the test holds that a tool or a privilege can provide. If not, the test skips itself on a
-/// laptop and fails in CI.
-#[must_use]
-pub(crate) fn need(holds: bool, why_not: &str) -> bool {
-    if !holds {
-        assert!(std::env::var_os("CI").is_none(), "{why_not}");
-        skip(why_not);
-    }
-    holds
-}
-
-/// Notes that the test, or a part of it, is skipped, in CI too: for what neither a tool nor a privilege can provide.
-/// `cargo xtask check` prints the notes after the tests.
-pub(crate) fn skip(why: &str) {
-    println!("skipped: {why}");
-    if let Some(notes) = std::env::var_os("DRYDOCK_TEST_SKIPS") {
-        let thread = thread::current();
-        let note = format!("{}\t{}\n", thread.name().unwrap_or("a thread"), why.replace(['\n', '\t'], " "));
-        // One write of a short line at the end, so that lines of several tests do not mix.
-        let file = File::options().create(true).append(true).open(notes);
-        file.unwrap().write_all(note.as_bytes()).unwrap();
     }
 }
 
