@@ -19,25 +19,30 @@ pub(crate) fn need_tools(tools: &[(&str, &str)]) -> bool {
 #[must_use]
 pub(crate) fn need_tool(tool: &str, package: &str) -> bool {
     // Otherwise, only a machine without it would show that `doctor` does not install it.
-    assert!(is_installed_by_doctor(package), "{package} is not in the table of xtask/src/tools.rs for `check`");
+    assert!(is_in_table(tool, package), "{tool} ({package}) is not in the table of xtask/src/tools.rs for `check`");
     let path = std::env::var_os("PATH").unwrap_or_default();
     let found = std::env::split_paths(&path).any(|directory| directory.join(tool).is_file());
     need(found, &format!("{tool} is missing: apt-get install {package}"))
 }
 
-/// Whether `check --install` installs the package, or every machine has it that runs the tests.
-fn is_installed_by_doctor(package: &str) -> bool {
+/// Packages that every Debian has, and Rust, with which the tests are built.
+const EVERYWHERE: [&str; 9] = ["apt", "bash", "bsdutils", "cargo", "coreutils", "dpkg", "gzip", "mawk", "tar"];
+
+/// Whether `check --install` installs the tool, or every machine has it that runs the tests.
+fn is_in_table(tool: &str, package: &str) -> bool {
     if std::env::var_os("DRYDOCK_TEST_FIXTURES").is_some() {
         // A virtual machine, whose tools are those that this machine has.
         return true;
     }
-    static PACKAGES: OnceLock<BTreeSet<String>> = OnceLock::new();
-    let packages = PACKAGES.get_or_init(|| {
+    static NAMES: OnceLock<BTreeSet<String>> = OnceLock::new();
+    let names = NAMES.get_or_init(|| {
         let doctor = Command::new(xtask_binary()).args(["doctor", "check", "--format", "json"]).output().unwrap();
         let table: serde_json::Value = serde_json::from_slice(&doctor.stdout).unwrap();
-        table["tools"].as_array().unwrap().iter().map(|tool| tool["package"].as_str().unwrap().to_owned()).collect()
+        let names = |tool: &serde_json::Value| ["name", "package"].map(|key| tool[key].as_str().unwrap().to_owned());
+        table["tools"].as_array().unwrap().iter().flat_map(names).collect()
     });
-    ["apt", "cargo", "coreutils", "dpkg"].contains(&package) || packages.contains(package)
+    // Words are no package, but say where else the tool comes from.
+    EVERYWHERE.contains(&package) || package.contains(' ') || [tool, package].iter().any(|name| names.contains(*name))
 }
 
 /// Whether a condition of the test holds that a tool or a privilege can provide. If not, the test skips itself on a
