@@ -1,8 +1,9 @@
 //! Images made without an engine: the same from everywhere, run by others, whole or not there at all.
 
 use std::fs::{self, File};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{FileExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use drydock_config::images::Platform;
@@ -222,6 +223,40 @@ fn a_killed_build_leaves_the_old_image() {
     // Its program is not at its place any more, and that is found before anything is replaced.
     assert!(new.code() == 1 && new.stderr.contains("the smoke test `mine` failed with 127"), "{}", new.transcript());
     assert!(parts().is_empty() && build.record("1.0").unwrap() == old, "{:?}", parts());
+}
+
+#[test]
+fn an_archive_that_changes_while_it_is_read_makes_no_image() {
+    let Some(server) = Server::start() else { return };
+    let project = archives();
+    let build = archive_project(&server, &project);
+    let old = build.built(&build.call(&[], &[]), "1.0");
+    // Reading it takes some time.
+    let tree = project.path().join("target/tree");
+    fs::write(tree.join("top/noise"), super::registry_server::noise(7, 20 << 20)).unwrap();
+    let archive = project.path().join("target/mine-1.0-amd64.tar.gz");
+    run(&tree, &["tar", "-czf", &text(&archive), "top"], &[]);
+    let file = File::options().write(true).open(&archive).unwrap();
+    let is_built = AtomicBool::new(false);
+    let found = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for number in 0_u32.. {
+                if is_built.load(Ordering::Relaxed) {
+                    break;
+                }
+                // The same files, and another time in the header of gzip (RFC 1952).
+                file.write_all_at(&number.to_le_bytes(), 4).unwrap();
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        });
+        let found = build.call(&[], &[]);
+        is_built.store(true, Ordering::Relaxed);
+        found
+    });
+    let words = "mine-1.0-amd64.tar.gz changed while the image was built; build it again";
+    assert!(found.code() == 7 && found.stderr.contains(words), "{}", found.transcript());
+    assert_eq!(build.record("1.0").unwrap(), old);
+    assert_eq!(build.call(&[], &[]).code(), 0);
 }
 
 #[test]
