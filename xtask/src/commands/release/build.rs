@@ -99,8 +99,11 @@ pub(super) fn plan(release: &ReleaseContext, format: cli::Format) -> anyhow::Res
     }
     output::out(format_args!("release {version} of {} ({})", release.declaration().name, commit.id.short()));
     output::out(format_args!("  date      {} (that of the commit)", drydock_archive::rfc3339(tree.epoch)?));
-    let (files, submodules) = (plural(tree.entries.len(), "file"), plural(tree.repositories.len() - 1, "submodule"));
-    output::out(format_args!("  files     {files}, with those of {submodules}"));
+    let submodules = match tree.repositories.len() - 1 {
+        0 => String::new(),
+        count => format!(", with those of {}", plural(count, "submodule")),
+    };
+    output::out(format_args!("  files     {}{submodules}", tree.entries.len()));
     tree.excluded.iter().for_each(|path| output::out(format_args!("  excluded  {} ({})", path.path, path.reason)));
     for generator in generators {
         output::out(format_args!("  derive    {}: {} (twice)", generator.name, exec::paste(&generator.run)));
