@@ -171,8 +171,8 @@ pub(crate) const TOOLS: &[Tool] = &[
     program("prove", "perl", &[Check], "runs TAP scripts in the tests, as Drydock does"),
     program("libtool", "libtool-bin", &[Check], "wraps programs that run under valgrind in the tests"),
     program("setcap", "libcap2-bin", &[Check], "gives programs of the tests capabilities, which valgrind refuses"),
-    program("dpkg-source", "dpkg-dev", &[Check, Deb], "unpacks Debian source packages"),
-    program("dh_clean", "debhelper", &[Check, Deb], "cleans Debian packages as builders do"),
+    program("dpkg-source", "dpkg-dev", &[Demo, Check, Deb], "unpacks Debian source packages"),
+    program("dh_clean", "debhelper", &[Demo, Check, Deb], "cleans Debian packages as builders do"),
     program("mmdebstrap", "mmdebstrap", &[Check, Deb, Docker], "creates clean chroots for proofs, and base images"),
     file(
         "debian-archive-keyring",

@@ -4,6 +4,7 @@ use std::io::Write as _;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 mod colours;
+mod hanging;
 mod step;
 
 use crate::workflow_command::{self, WorkflowCommand};
@@ -105,4 +106,9 @@ fn indent(line: impl std::fmt::Display) -> String {
 /// Lines of progress with colours, if standard error gets them.
 pub fn on_terminal(text: &str) -> String {
     if colours::are_wanted(&std::io::stderr()) { colours::painted(text) } else { text.to_owned() }
+}
+
+/// A line for standard output: a head, and beside it a text, which is wrapped where a terminal shows it.
+pub fn hanging(head: &str, text: &str) -> String {
+    hanging::hanging(head, text, step::columns(std::io::stdout()))
 }

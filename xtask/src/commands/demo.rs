@@ -149,7 +149,9 @@ fn table(rows: &[Row]) -> String {
     let width = rows.iter().map(|row| row.claim.chars().count()).max().unwrap_or(0);
     let mut text = String::from("what was proved\n");
     for Row { claim, proof, verdict } in rows {
-        text.push_str(&format!("  {:<10}  {claim:<width$}  {proof}\n", verdict.word()));
+        let head = format!("  {:<10}  {claim:<width$}  ", verdict.word());
+        text.push_str(&output::hanging(&head, proof));
+        text.push('\n');
     }
     text
 }

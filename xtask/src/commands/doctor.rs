@@ -21,13 +21,9 @@ impl cli::Doctor {
         let needed_by = width(&|tool| users(tool).len());
         for tool in &all {
             let mark = if tool.is_installed() { "ok     " } else { "MISSING" };
-            output::out(format_args!(
-                "{mark}  {:<name$} {:<package$} {:<needed_by$} {}",
-                tool.name(),
-                tool.package,
-                users(tool),
-                tool.reason
-            ));
+            let head =
+                format!("{mark}  {:<name$} {:<package$} {:<needed_by$} ", tool.name(), tool.package, users(tool));
+            output::out(output::hanging(&head, tool.reason));
         }
         if matches!(self.of, None | Some(Purpose::Ci)) {
             for danger in super::ci::dangers(None) {
@@ -38,7 +34,7 @@ impl cli::Doctor {
         if hidden > 0 {
             let of_check = hint::drydock(&["doctor", "check"]);
             output::out(format_args!(
-                "{hidden} more are for Drydock's own tests and its example: `{of_check}` lists them"
+                "{hidden} more are only for Drydock's own tests and its example: `{of_check}` lists them"
             ));
         }
         let missing: Vec<&Tool> = all.into_iter().filter(|tool| !tool.is_installed()).collect();
@@ -61,10 +57,9 @@ impl cli::Doctor {
 }
 
 impl cli::Doctor {
-    /// The tools in question: without a command all, except that somebody who has no clone of Drydock does not test it.
+    /// The tools in question: without a command all but those that only Drydock's own tests need, which are most.
     fn tools(&self) -> Vec<&'static Tool> {
-        let everything = self.of.is_some() || crate::workspace::own().is_some();
-        tools::needed(self.of).filter(|tool| everything || !is_for_drydock(tool)).collect()
+        tools::needed(self.of).filter(|tool| self.of.is_some() || !is_for_drydock(tool)).collect()
     }
 
     /// Prints all tools, and what is dangerous here, for programs.
@@ -106,11 +101,12 @@ pub(super) fn preflight(purpose: Purpose, may_install: bool) -> anyhow::Result<(
     if may_install {
         return install(&missing);
     }
-    let names: Vec<String> = missing.iter().map(|tool| format!("{} ({})", tool.name(), tool.reason)).collect();
+    let width = missing.iter().map(|tool| tool.name().len()).max().unwrap_or(0);
+    let tool = |tool: &&Tool| format!("  {:<width$}  {}", tool.name(), tool.reason);
     Err(Failure::missing(format!(
-        "`{}` needs tools that are missing: {}; pass --install, or run: {}",
+        "`{}` needs tools that are missing:\n{}\npass --install, or run:\n  {}",
         purpose.word(),
-        names.join(", "),
+        missing.iter().map(tool).collect::<Vec<_>>().join("\n"),
         tools::install_line(&missing)
     )))
 }

@@ -24,7 +24,7 @@ mod results;
 pub(crate) mod unproved;
 
 pub(crate) use disk::SmallDisk;
-pub(crate) use git::{git, git_with, only_git};
+pub(crate) use git::{git, git_with, only_git, path_without};
 pub(crate) use moving_head::MovingHead;
 pub(crate) use needs::{need, need_tool, need_tools, skip};
 pub(crate) use results::{AttemptJson, JobJson, RunJson};

@@ -74,9 +74,9 @@ fn visible(line: &str) -> usize {
         .sum()
 }
 
-/// The columns of the terminal that shows standard error; none if it does not say.
-fn columns() -> Option<usize> {
-    let size = rustix::termios::tcgetwinsize(std::io::stderr()).ok()?;
+/// The columns of the terminal behind a stream; none if it is no terminal or does not say.
+pub(super) fn columns(stream: impl std::os::fd::AsFd) -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(stream).ok()?;
     Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
 }
 
@@ -92,7 +92,7 @@ fn start_clock() {
             thread::sleep(SHORT);
             let current = CURRENT.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(Current { line, since }) = &*current {
-                write(&redrawn(line, Duration::from_secs(since.elapsed().as_secs()), columns()));
+                write(&redrawn(line, Duration::from_secs(since.elapsed().as_secs()), columns(std::io::stderr())));
             }
         };
         // Without the thread, the line stays as it is.

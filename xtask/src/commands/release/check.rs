@@ -37,8 +37,8 @@ impl cli::ReleaseCheck {
             findings.extend(head.declaration.ci.as_ref().map(|ci| remote::ci(ci, commit.id.as_str())));
             // Nothing is published without a tag.
             if let Some((version, tag @ Some(_))) = version {
+                findings.push(remote::tools(&commit));
                 let release = commit.release_of(version, tag)?;
-                findings.push(remote::tools(&release));
                 findings.extend(remote::targets(
                     release,
                     &Options { key: None, without_proof: None, api: self.api, drafts: false },

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::fixture;
 use super::publish::pypi;
-use crate::support::{Finished, git, need, need_tools, text, xtask_binary};
+use crate::support::{Finished, git, need, need_tools, path_without, text, xtask_binary};
 
 /// The tools of lanternd's rehearsal, each with its Debian package.
 const TOOLS: &[(&str, &str)] = &[
@@ -155,13 +155,7 @@ fn any_project_is_rehearsed_and_what_fails_is_shown() {
     assert_eq!(git(project.path(), &["tag"]), "");
 
     // Again, without programs: their part is named, and the rest is rehearsed.
-    let bin = home.path().join("bin");
-    fs::create_dir(&bin).unwrap();
-    for entry in fs::read_dir("/usr/bin").unwrap().flatten() {
-        if entry.file_name() != "sftp" {
-            std::os::unix::fs::symlink(entry.path(), bin.join(entry.file_name())).unwrap();
-        }
-    }
+    let bin = path_without(&home.path().join("bin"), &["sftp"]);
     let mut command = Command::new(xtask_binary());
     command.args(["--project", &text(project.path()), "release", "rehearse"]).env("PATH", &bin).env_remove("CI");
     let said: Finished = command.stdin(Stdio::null()).output().unwrap().into();

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::attacks::world::{World, copy};
-use crate::support::{git, need_tool, text};
+use crate::support::{git, need_tool, path_without, text};
 
 /// The five people, each with the key that signs: an OpenPGP address, or the name of an SSH key.
 const PEOPLE: [(&str, &str); 5] = [
@@ -238,6 +238,36 @@ fn a_release_that_nobody_could_verify_is_refused() {
         &["-c", "gpg.format=ssh", "-c", &format!("user.signingKey={ssh}"), "tag", "-f", "-s", "-m", "x", "v1.1"],
     );
     check(&["the key is not among the declared ones (SSH"]);
+}
+
+/// Nobody has to install programs for keys of a kind that nobody has.
+#[test]
+fn only_programs_for_keys_that_somebody_has_are_asked_for() {
+    let Some(world) = World::new(1) else { return };
+    for entry in fs::read_dir(world.keys()).unwrap().flatten() {
+        if entry.path().extension().is_some_and(|extension| extension == "asc") {
+            fs::remove_file(entry.path()).unwrap();
+        }
+    }
+    let project = world.project.path();
+    let commit = |tag: &str| {
+        git(project, &["add", "-A"]);
+        git(project, &["commit", "-q", "--allow-empty", "-m", tag]);
+        let key = format!("user.signingKey={}", text(&world.at("ssh/carol")));
+        git(project, &["-c", "gpg.format=ssh", "-c", &key, "tag", "-s", "-m", tag, tag]);
+    };
+    let check = |without: &[&str], code: i32, words: &str| {
+        let path = path_without(&world.at(&format!("without-{}", without.concat())), without);
+        let said = world.project.xtask(&["release", "check"]).env("PATH", &path).run();
+        assert!(said.code() == code && said.transcript().contains(words), "{words}: {}", said.transcript());
+    };
+    commit("v1.1");
+    check(&["gpg", "gpg-agent"], 0, "ok       the tools are installed");
+    check(&["ssh-keygen"], 4, "ssh-keygen is missing, which checks SSH signatures; run `");
+    world.sh(&world.at("."), "G --armor --export alice@example.org > \"$KEYS/alice.asc\"");
+    commit("v1.2");
+    check(&["gpg-agent"], 1, "missing: gpg-agent (holds the key");
+    check(&["gpg", "gpg-agent"], 1, "missing: gpg (checks signatures");
 }
 
 /// The commands in README.md for users without Drydock, in the directory of a download with the keys of alice and carol.

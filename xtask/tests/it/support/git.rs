@@ -36,3 +36,18 @@ pub(crate) fn only_git(directory: &Path) -> String {
     symlink(git, directory.join("git")).unwrap();
     super::text(directory)
 }
+
+/// A `PATH` of all programs of this machine but these.
+pub(crate) fn path_without(directory: &Path, names: &[&str]) -> String {
+    fs::create_dir_all(directory).unwrap();
+    for place in std::env::split_paths(&std::env::var_os("PATH").unwrap()) {
+        for entry in fs::read_dir(place).into_iter().flatten().flatten() {
+            let link = directory.join(entry.file_name());
+            // As in `PATH`, the first of a name counts.
+            if !names.iter().any(|name| entry.file_name() == *name) && fs::symlink_metadata(&link).is_err() {
+                symlink(entry.path(), link).unwrap();
+            }
+        }
+    }
+    super::text(directory)
+}

@@ -264,7 +264,7 @@ impl Situation {
         let bad: Vec<&Finding> = self.findings.iter().filter(|finding| !finding.holds).collect();
         match bad.as_slice() {
             [] if self.findings.is_empty() => open("nothing was checked"),
-            [] => Progress::Done(format!("all {} things hold", self.findings.len())),
+            [] => Progress::Done("everything that is checked here holds".to_owned()),
             [first, rest @ ..] => open(format!("{}: {}{}", first.what, first.found, and_more(rest.len()))),
         }
     }

@@ -1,9 +1,10 @@
 //! The findings about other machines: whether the commit passed its tests there, and whether every declared target can be
 //! reached, lets us publish, and has nothing else under the names of the release. Nothing is changed.
 
+use crate::commands::release::policy;
 use crate::commands::release::publish::Options;
 use crate::commands::release::publish::publication::LocalRelease;
-use crate::commands::release_context::ReleaseContext;
+use crate::commands::release_context::{DeclaredCommit, ReleaseContext};
 use crate::tools::{self, Purpose};
 use drydock_base::hint;
 use drydock_config::release::{PublishTarget, RequiredCi};
@@ -36,20 +37,26 @@ pub(in crate::commands::release) fn ci(required: &RequiredCi, commit: &str) -> F
     }
 }
 
-/// Checks that the tools of the release are installed.
-pub(super) fn tools(release: &ReleaseContext) -> Finding {
+/// Checks that the tools of the release are installed: those that its declaration and its keys need.
+pub(super) fn tools(commit: &DeclaredCommit) -> Finding {
     let what = "the tools are installed";
-    let declaration = release.declaration();
+    let declaration = &commit.declaration;
     let has = |test: fn(&PublishTarget) -> bool| declaration.publish.iter().any(test);
-    let purposes = [
-        Some(Purpose::Release),
+    let others = [
         declaration.deb.is_some().then_some(Purpose::Deb),
         has(|target| matches!(target, PublishTarget::Images(_))).then_some(Purpose::Docker),
     ];
-    let mut missing: Vec<&tools::Tool> = Vec::new();
-    for tool in purposes.into_iter().flatten().flat_map(|purpose| tools::missing(Some(purpose))) {
-        // Targets name their own programs when they need them.
-        if !["sftp", "rsync"].contains(&tool.name()) && !missing.iter().any(|other| other.name() == tool.name()) {
+    let signers = Signers::of(commit);
+    // Targets name their own programs when they need them.
+    let is_needed = |tool: &&tools::Tool| match tool.name() {
+        "sftp" | "rsync" => false,
+        "gpg" | "gpg-agent" => signers.openpgp,
+        "ssh-keygen" => signers.ssh,
+        _ => true,
+    };
+    let mut missing: Vec<&tools::Tool> = tools::missing(Some(Purpose::Release)).into_iter().filter(is_needed).collect();
+    for tool in others.into_iter().flatten().flat_map(|purpose| tools::missing(Some(purpose))) {
+        if tool.name() != "sftp" && !missing.iter().any(|other| other.name() == tool.name()) {
             missing.push(tool);
         }
     }
@@ -59,6 +66,25 @@ pub(super) fn tools(release: &ReleaseContext) -> Finding {
     let names: Vec<String> = missing.iter().map(|tool| format!("{} ({})", tool.name(), tool.reason)).collect();
     let install = tools::install_line(&missing);
     Finding::bad(what, format!("missing: {}", names.join(", ")), format!("run `{install}`"))
+}
+
+/// The kinds of keys that people have who may sign a release.
+struct Signers {
+    openpgp: bool,
+    ssh: bool,
+}
+
+impl Signers {
+    /// Those of the keys of a commit; both where they cannot be read, and none where none are declared.
+    fn of(commit: &DeclaredCommit) -> Signers {
+        let Some(signing) = &commit.declaration.signing else { return Signers { openpgp: false, ssh: false } };
+        let Ok(keyring) = policy::keyring(commit, signing) else { return Signers { openpgp: true, ssh: true } };
+        let people = keyring.people();
+        Signers {
+            openpgp: people.iter().any(|person| !person.openpgp.is_empty()),
+            ssh: people.iter().any(|person| !person.ssh.is_empty()),
+        }
+    }
 }
 
 /// Checks all declared targets.
