@@ -22,7 +22,7 @@ pub use publish::{FileAccess, FileTarget, PublishTarget, PypiTarget, PythonIndex
 pub use sbom::{Sbom, VendoredLibrary};
 pub use vendor::Vendor;
 pub use version::{NightlyVersion, Place, Version, VersionText};
-pub use version_file::{HeldVersion, VersionFile, VersionPlace, line_with};
+pub use version_file::{HeldVersion, NumberLine, VersionFile, VersionPlace, line_with};
 
 pub(crate) use declared::ReleaseFile;
 

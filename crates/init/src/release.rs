@@ -58,6 +58,7 @@ fn version(facts: &Facts) -> Vec<Field> {
         let entry = |place: &crate::facts::versions::VersionPlace| {
             let mut entry = vec![Field::text("path", place.path.clone())];
             entry.extend(place.line.clone().map(|line| Field::text("line", line)));
+            entry.extend((!place.lines.is_empty()).then(|| Field::list("lines", place.lines.clone())));
             entry.extend(place.key.map(|key| Field::text("key", key)));
             entry
         };

@@ -2,14 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use drydock_config::release::{Version, VersionFile, VersionText};
+use drydock_config::release::{Version, VersionText};
 use drydock_config::release_notes::{HeadingKind, HeadingPlace};
-
-/// The text of a version file with another version; none if it has no version.
-pub fn version_file(file: &VersionFile, text: &str, version: &Version) -> Option<String> {
-    let held = file.held(text).into_iter().next()?;
-    Some(format!("{}{}{}", &text[..held.bytes.start], file.written(version), &text[held.bytes.end..]))
-}
 
 /// The text of a `Cargo.lock` in which the project's own crates with these names have another version.
 pub fn cargo_lock(text: &str, own: &BTreeSet<String>, old: &Version, version: &Version) -> String {

@@ -77,9 +77,9 @@ pub fn version_files(release: &Release, tree: &SourceTree, version: &Version) ->
             continue;
         };
         let place = format!("{}:{}", file.path, first.line);
-        findings.push(if first.version == *version {
+        findings.push(if file.agrees(&first.version, version) {
             Finding::good(what, format!("line {}: {version}", first.line))
-        } else if let Some(other) = held.iter().find(|held| held.version == *version) {
+        } else if let Some(other) = held.iter().find(|held| file.agrees(&held.version, version)) {
             let found = format!(
                 "line {} has {}, and line {}, which looks the same, has {version}",
                 first.line, first.version, other.line

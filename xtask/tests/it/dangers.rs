@@ -190,13 +190,14 @@ fn a_run_goes_on_after_the_machine_died_in_the_middle_of_it() {
     let script = |options: &str| {
         format!(
             "mkdir /disk && mount -t ext4 /dev/vda /disk && mkdir -p /disk/state && ln -s /disk/state /tmp/disk || exit\n\
-             until [ -e /disk/in-flight ]; do sleep 0.2; done && sleep 1 && echo @@in-flight &\n\
+             until [ -e /disk/in-flight ]; do sleep 0.2; done && sync && echo @@in-flight &\n\
              before=$(wc -c < /disk/ended)\n\
              ci disk {options} ended in-flight later --containment v2\n\
              echo \"@@count $(($(wc -c < /disk/ended) - before)) $(wc -c < /disk/later)\"\n"
         )
     };
     let boot = |options: &str| guest(&script(options)).disk(disk.path()).limit(Duration::from_secs(120));
+    // Without `sync`, the file by which the job knows that it was started before may be lost with the machine.
     let first = boot("").dies_at("@@in-flight").boot();
     assert!(first.exit().is_none() && first.text.contains("@@in-flight"), "{}", first.text);
     let second = guest(&script("--resume").replace("ended in-flight later", "")).disk(disk.path()).boot();

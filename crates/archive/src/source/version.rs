@@ -58,10 +58,8 @@ pub fn record(tree: &SourceTree) -> Option<GeneratorRecord> {
 
 /// The text with another version, and the version that it had; none if it has no version.
 fn with_version(text: &str, file: &VersionFile, version: &Version) -> Option<(String, Version)> {
-    let held = file.held(text).into_iter().next()?;
-    let mut changed = text.to_owned();
-    changed.replace_range(held.bytes, version.as_str());
-    Some((changed, held.version))
+    let old = file.held(text).into_iter().next()?.version;
+    Some((file.with_version(text, version)?, old))
 }
 
 /// The path of the lock file beside a `Cargo.toml`, or in the nearest directory above it, for a workspace.

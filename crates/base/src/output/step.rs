@@ -74,7 +74,7 @@ fn visible(line: &str) -> usize {
         .sum()
 }
 
-/// The columns of the terminal behind a stream; none if it is no terminal or does not say.
+/// The columns of the terminal behind a stream; none if that is not a terminal, or does not say.
 pub(super) fn columns(stream: impl std::os::fd::AsFd) -> Option<usize> {
     let size = rustix::termios::tcgetwinsize(stream).ok()?;
     Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)

@@ -9,6 +9,7 @@ use super::publish::PublishDeclaration;
 use super::sbom::SbomDeclaration;
 use super::vendor::VendorDeclaration;
 use super::version::VersionText;
+use super::version_file::NumberLine;
 use crate::decode::{Bounded, Entries, FromText, OneOrMany, Spanned, declaration};
 use crate::diagnostic::{Place, Problem, Problems};
 use drydock_base::text::quoted;
@@ -68,6 +69,9 @@ declaration! {
         /// The line that contains the version, written as `{version}`. Blanks may be around it, and a comment after it.
         /// Default: the file contains only the version.
         line: Option<Spanned<VersionText>>,
+        /// Instead of `line`: the lines that contain the numbers of the version, written as `{major}`, `{minor}` and `{patch}`,
+        /// such as `#define LAMP_VERSION_MAJOR {major}`. Default: none.
+        lines: Option<Spanned<Vec<Spanned<NumberLine>>>>,
         /// The key whose value is the version, such as `package.version`, in TOML, JSON, or a file with sections, instead of
         /// `line`. Default: none.
         key: Option<Text>,

@@ -3,6 +3,7 @@
 use super::declared::{
     ArchiveDeclaration, GeneratorDeclaration, OfflineProofDeclaration, ReleaseFile, Text, VersionFileDeclaration,
 };
+use super::version_file::{self, NumberLine};
 use super::words::{command, globs, inside};
 use super::{Archive, Generator, OfflineProof, Release, Signing, VersionFile, VersionPlace, VersionText};
 use crate::decode::{OneOrMany, Spanned};
@@ -78,15 +79,29 @@ pub(super) fn release(file: ReleaseFile, problems: &mut Problems) -> Option<Rele
 }
 
 fn version_file(declared: &VersionFileDeclaration, problems: &mut Problems) -> Option<VersionFile> {
-    let place = match (&declared.line, &declared.key) {
-        (Some(line), Some(_)) => {
-            let problem = Problem::new(line.place, "`line` beside `key`");
-            problems.push(problem.expected("one of the two"));
-            return None;
+    let places = [
+        declared.line.as_ref().map(|line| (line.place, "`line`")),
+        declared.lines.as_ref().map(|lines| (lines.place, "`lines`")),
+        declared.key.as_ref().map(|key| (key.place, "`key`")),
+    ];
+    if let [(place, first), (_, second), ..] = places.into_iter().flatten().collect::<Vec<_>>()[..] {
+        problems.push(Problem::new(place, format!("{first} beside {second}")).expected("one of them"));
+        return None;
+    }
+    let place = match (&declared.line, &declared.lines, &declared.key) {
+        (Some(line), _, _) => VersionPlace::Line(line.value.clone()?),
+        (None, Some(lines), _) => {
+            let forms: Vec<NumberLine> =
+                lines.value.as_ref()?.iter().map(|line| line.value.clone()).collect::<Option<_>>()?;
+            if let Some(problem) = version_file::problem(&forms) {
+                let expected = "lines with `{major}`, `{minor}` and `{patch}`, each once; only `{major}` is required";
+                problems.push(Problem::new(lines.place, problem).expected(expected));
+                return None;
+            }
+            VersionPlace::Numbers(forms)
         }
-        (Some(line), None) => VersionPlace::Line(line.value.clone()?),
-        (None, Some(key)) => VersionPlace::Key(key.value.clone()?),
-        (None, None) => VersionPlace::Whole,
+        (None, None, Some(key)) => VersionPlace::Key(key.value.clone()?),
+        (None, None, None) => VersionPlace::Whole,
     };
     Some(VersionFile { path: inside(&declared.path, problems)?, place })
 }

@@ -152,7 +152,12 @@ impl FromText for VersionText {
                 Ok(VersionText { dot, ..Self::new(before, after) })
             }
             Some(_) => Err(BadValue::new(format!("{} has more than one line", quoted(text)), expected)),
-            None => Err(BadValue::new(format!("{} does not contain `{{version}}`", quoted(text)), expected)),
+            None => {
+                // In a version file, these are for `lines`.
+                let of_numbers = ["{major}", "{minor}", "{patch}"].iter().any(|part| text.contains(part));
+                let expected = if of_numbers { "`lines`, a list, for lines with single numbers" } else { expected };
+                Err(BadValue::new(format!("{} does not contain `{{version}}`", quoted(text)), expected))
+            }
         }
     }
 

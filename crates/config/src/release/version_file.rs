@@ -1,4 +1,9 @@
-//! Files that contain the version: by a line, by a key, or as all that they contain.
+//! Files that contain the version: by a line, by a line for each of its numbers, by a key, or as all that they contain.
+
+mod numbers;
+
+pub use numbers::NumberLine;
+pub(super) use numbers::problem;
 
 use super::{Version, VersionText};
 use drydock_base::text::quoted;
@@ -21,6 +26,8 @@ pub enum VersionPlace {
     Whole,
     /// A line of this form, which a comment may follow.
     Line(VersionText),
+    /// Lines of these forms, each with one or more of the version's numbers.
+    Numbers(Vec<NumberLine>),
     /// The value of this key, such as `package.version`, in TOML, JSON, or a file with sections.
     Key(String),
 }
@@ -30,10 +37,20 @@ pub enum VersionPlace {
 pub struct HeldVersion {
     /// The version.
     pub version: Version,
-    /// The line, from 1.
+    /// The line, from 1; that of the first number, if each has one of its own.
     pub line: usize,
-    /// The bytes of the text that have it.
-    pub bytes: Range<usize>,
+}
+
+/// A version in a file, and the bytes of the text that have it.
+struct Found {
+    held: HeldVersion,
+    bytes: Range<usize>,
+}
+
+impl Found {
+    fn new(version: Version, line: usize, bytes: Range<usize>) -> Found {
+        Found { held: HeldVersion { version, line }, bytes }
+    }
 }
 
 /// What may follow the version on its line.
@@ -43,27 +60,59 @@ impl VersionFile {
     /// The versions that a text of this file holds, in the order of its lines. The first is the file's; others look like it.
     pub fn held(&self, text: &str) -> Vec<HeldVersion> {
         match &self.place {
-            VersionPlace::Whole => {
-                let start = text.len() - text.trim_start().len();
-                let version = text.trim().parse().ok();
-                let line = text[..start].matches('\n').count() + 1;
-                version
-                    .map(|version| HeldVersion { version, line, bytes: start..text.trim_end().len() })
-                    .into_iter()
-                    .collect()
+            VersionPlace::Numbers(forms) => {
+                let held = numbers::found(forms, text).and_then(|found| numbers::version(&found));
+                held.map(|(version, line)| HeldVersion { version, line }).into_iter().collect()
             }
-            VersionPlace::Line(line) => {
-                lines(text).filter_map(|(number, start, one)| in_line(line, number, start, one)).collect()
+            VersionPlace::Whole | VersionPlace::Line(_) | VersionPlace::Key(_) => {
+                self.found(text).map(|found| found.held).collect()
             }
-            VersionPlace::Key(key) => by_key(text, key).into_iter().collect(),
         }
     }
 
-    /// The version as this file writes it.
-    pub fn written(&self, version: &Version) -> String {
-        match &self.place {
+    /// The text with another version; none if it has no version.
+    pub fn with_version(&self, text: &str, version: &Version) -> Option<String> {
+        let mut changed = text.to_owned();
+        if let VersionPlace::Numbers(forms) = &self.place {
+            // From the end, so that the other places stay where they are.
+            for number in numbers::found(forms, text)?.iter().rev() {
+                changed.replace_range(number.bytes.clone(), &number.part.of(version).to_string());
+            }
+            return Some(changed);
+        }
+        let written = match &self.place {
             VersionPlace::Line(line) => line.written(version),
-            VersionPlace::Whole | VersionPlace::Key(_) => version.to_string(),
+            VersionPlace::Whole | VersionPlace::Numbers(_) | VersionPlace::Key(_) => version.to_string(),
+        };
+        changed.replace_range(self.found(text).next()?.bytes, &written);
+        Some(changed)
+    }
+
+    /// True if a version that this file holds is this version. Lines of numbers have nothing else of it: those of 1.2.0 have
+    /// 1.2.0rc1, too.
+    pub fn agrees(&self, held: &Version, version: &Version) -> bool {
+        match &self.place {
+            VersionPlace::Numbers(forms) => {
+                forms.iter().flat_map(NumberLine::parts).all(|part| part.of(held) == part.of(version))
+            }
+            VersionPlace::Whole | VersionPlace::Line(_) | VersionPlace::Key(_) => held == version,
+        }
+    }
+
+    /// The versions of a place that has them as one text.
+    fn found<'t>(&'t self, text: &'t str) -> Box<dyn Iterator<Item = Found> + 't> {
+        match &self.place {
+            VersionPlace::Whole => {
+                let start = text.len() - text.trim_start().len();
+                let line = text[..start].matches('\n').count() + 1;
+                let version = text.trim().parse().ok();
+                Box::new(version.map(|version| Found::new(version, line, start..text.trim_end().len())).into_iter())
+            }
+            VersionPlace::Line(form) => {
+                Box::new(lines(text).filter_map(|(number, start, line)| in_line(form, number, start, line)))
+            }
+            VersionPlace::Key(key) => Box::new(by_key(text, key).into_iter()),
+            VersionPlace::Numbers(_) => Box::new(std::iter::empty()),
         }
     }
 }
@@ -84,6 +133,11 @@ impl fmt::Display for VersionPlace {
         match self {
             VersionPlace::Whole => f.write_str("nothing but a version"),
             VersionPlace::Line(line) => write!(f, "a line like {}", quoted(&line.to_string())),
+            VersionPlace::Numbers(forms) => {
+                let forms: Vec<String> = forms.iter().map(|form| quoted(&form.to_string())).collect();
+                let what = if forms.len() == 1 { "a line" } else { "lines" };
+                write!(f, "{what} like {}", forms.join(", "))
+            }
             VersionPlace::Key(key) => write!(f, "a version with the key {}", quoted(key)),
         }
     }
@@ -100,7 +154,7 @@ fn lines(text: &str) -> impl Iterator<Item = (usize, usize, &str)> {
 }
 
 /// The version in a line of this form, whatever blanks are around it and whatever comment follows.
-fn in_line(form: &VersionText, number: usize, start: usize, line: &str) -> Option<HeldVersion> {
+fn in_line(form: &VersionText, number: usize, start: usize, line: &str) -> Option<Found> {
     let (before, after) = form.around();
     let (before, after) = (before.trim_start(), after.trim_end());
     let indent = line.len() - line.trim_start().len();
@@ -108,22 +162,21 @@ fn in_line(form: &VersionText, number: usize, start: usize, line: &str) -> Optio
     let fits = |letter: char| letter.is_ascii_alphanumeric() || ".+~_-".contains(letter);
     let longest = rest.find(|letter| !fits(letter)).unwrap_or(rest.len());
     // What follows may begin with a letter of a version: `{version}-dev`.
-    let end = (1..=longest).rev().find(|end| {
-        let is_comment = |more: &str| more.trim().is_empty() || starts_comment(more);
-        rest[*end..].strip_prefix(after).is_some_and(is_comment)
-    })?;
+    let end = (1..=longest).rev().find(|end| rest[*end..].strip_prefix(after).is_some_and(is_comment))?;
     let first = start + indent + before.len();
-    Some(HeldVersion { version: form.read(&rest[..end])?, line: number, bytes: first..first + end })
+    Some(Found::new(form.read(&rest[..end])?, number, first..first + end))
 }
 
-fn starts_comment(rest: &str) -> bool {
+/// True for nothing, and for a comment that ends a line.
+fn is_comment(rest: &str) -> bool {
     let bare = rest.trim_start();
-    COMMENTS.iter().any(|start| bare.starts_with(start))
-        && (rest.len() > bare.len() || bare.starts_with("/*") || bare.starts_with("//"))
+    bare.is_empty()
+        || COMMENTS.iter().any(|start| bare.starts_with(start))
+            && (rest.len() > bare.len() || bare.starts_with("/*") || bare.starts_with("//"))
 }
 
 /// The value of a key: `[a.b]` and then `c = "1.0"`, `b.c = "1.0"`, `c: 1.0`, or `"c": "1.0"` in braces of `"a"` and `"b"`.
-fn by_key(text: &str, key: &str) -> Option<HeldVersion> {
+fn by_key(text: &str, key: &str) -> Option<Found> {
     if text.trim_start().starts_with('{') {
         return in_json(text, key);
     }
@@ -150,7 +203,7 @@ fn by_key(text: &str, key: &str) -> Option<HeldVersion> {
         };
         let version = value[open..open + end].parse().ok()?;
         let first = start + at + open;
-        return Some(HeldVersion { version, line: number, bytes: first..first + end });
+        return Some(Found::new(version, number, first..first + end));
     }
     None
 }
@@ -161,7 +214,7 @@ fn parts(key: &str) -> impl Iterator<Item = &str> {
 }
 
 /// The value of a key in a JSON object.
-fn in_json(text: &str, key: &str) -> Option<HeldVersion> {
+fn in_json(text: &str, key: &str) -> Option<Found> {
     let document: serde_json::Value = serde_json::from_str(text).ok()?;
     let value = key.split('.').try_fold(&document, |value, part| value.get(part))?.as_str()?;
     let last = format!("\"{}\"", key.rsplit('.').next().unwrap_or(key));
@@ -172,7 +225,7 @@ fn in_json(text: &str, key: &str) -> Option<HeldVersion> {
         if let Some(rest) = rest.filter(|rest| rest.starts_with(&wanted)) {
             let first = text.len() - rest.len() + 1;
             let line = text[..first].matches('\n').count() + 1;
-            return Some(HeldVersion { version: value.parse().ok()?, line, bytes: first..first + value.len() });
+            return Some(Found::new(value.parse().ok()?, line, first..first + value.len()));
         }
     }
     None
@@ -184,10 +237,11 @@ mod tests {
 
     #[track_caller]
     fn check(place: VersionPlace, text: &str, expected: &[(usize, &str)]) {
-        let held = VersionFile { path: "f".to_owned(), place }.held(text);
+        let file = VersionFile { path: "f".to_owned(), place };
+        let held = file.held(text);
         let found: Vec<(usize, &str)> = held.iter().map(|held| (held.line, held.version.as_str())).collect();
         assert_eq!(found, expected, "{text}");
-        held.iter().for_each(|held| assert_eq!(&text[held.bytes.clone()], held.version.as_str()));
+        file.found(text).for_each(|found| assert_eq!(&text[found.bytes], found.held.version.as_str()));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod headers;
 mod names;
+mod numbers;
 mod places;
 mod tags;
 
@@ -70,13 +71,27 @@ pub(super) fn find(tree: &Tree, git: &GitFacts, name: &str, system: Option<Syste
     let is_part = system.is_some_and(|system| !matches!(system, System::Cargo | System::Python | System::Perl));
     let of_project = |place: &&VersionPlace| !is_part || place.key.is_none();
     let declared = places.iter().find(of_project).map(|place| place.version.clone());
-    let declared = declared.or_else(|| headers::numbers(tree, name));
+    let numbers = numbers::places(tree, name);
+    let declared = declared.or_else(|| numbers.first().map(|place| place.version.clone()));
     let names = names::all(name, git);
     let tags = tags::find(git, Known { declared: declared.as_deref(), names: &names });
     let known: Vec<&str> = places.iter().filter(of_project).map(|place| place.version.as_str()).collect();
     let known: Vec<&str> = known.into_iter().chain(tags.first().map(|(tag, _)| tag.version.as_str())).collect();
-    let of_code = headers::place(tree, name, git, &known, places.is_empty());
+    let alone = places.is_empty();
+    let of_code = headers::place(tree, name, git, &known, alone);
+    // A version that is behind the last release was forgotten; one that is beyond it may be the next.
+    let latest = tags.first().map(|(tag, _)| tag.version.as_str());
+    let is_next = |version: &str| {
+        headers::is_plausible(version, git) && latest.is_none_or(|latest| !numbers::is_below(version, latest))
+    };
+    let is_own = |place: &VersionPlace| {
+        let version = place.version.as_str();
+        known.iter().any(|known| numbers::is_same(version, known)) || alone && is_next(version)
+    };
+    let own: Vec<VersionPlace> = numbers.into_iter().filter(is_own).collect();
     places.extend(of_code);
+    let version = own.first().map(|place| place.version.clone());
+    places.extend(own.into_iter().filter(|place| Some(&place.version) == version.as_ref()));
     let mut facts = VersionFacts::default();
     // A changelog is useful if the last release is found in it; without tags, the version of a file has to do.
     let first = places.first().map(|place| place.version.clone());

@@ -158,9 +158,9 @@ impl WorkTree {
             let text = changes.get(&file.path).map_or_else(|| self.read(&file.path), |text| Ok(text.clone()))?;
             let missing =
                 || Failure::declaration(format!("{} does not have {}; correct `version.files`", file.path, file.place));
-            let new = bump::version_file(file, &text, version).ok_or_else(missing)?;
+            let new = file.with_version(&text, version).ok_or_else(missing)?;
             let held = file.held(&new).into_iter().next().map(|held| held.version);
-            if held.as_ref() != Some(version) {
+            if !held.is_some_and(|held| file.agrees(&held, version)) {
                 return Err(Failure::rejected(format!("{} would not have {version} afterwards", file.path)));
             }
             if new != text {

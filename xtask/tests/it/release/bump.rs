@@ -131,3 +131,46 @@ fn a_version_is_begun_noted_and_repaired_on_a_branch() {
     git(project.path(), &["commit", "-q", "-m", "unrelated"]);
     said(&project, &["hotfix", "1.0.2", "--branch", "other"], 1, &["does not contain v1.0.0", "--branch"]);
 }
+
+/// Nightlies have their version in these lines, too.
+#[test]
+fn numbers_on_lines_of_their_own_are_checked_and_written() {
+    let project = project(
+        "name: p\nversion:\n  files:\n    - {path: VERSION}\n    - path: p.h\n      \
+         lines: ['#define P_MAJOR {major}', '#define P_MINOR {minor}', '#define P_PATCH {patch}']\n    \
+         - {path: p.rc, lines: ['FILEVERSION {major},{minor},{patch},0']}\narchives: [{format: tar.gz}]\n",
+    )
+    .file("VERSION", "1.9.3\n")
+    .file("p.h", "#pragma once\n#define P_MAJOR 1 // breaks\n#define P_MINOR 9\n#define P_PATCH 3\n")
+    .file("p.rc", "1 VERSIONINFO\n  FILEVERSION 1,9,3,0\n");
+    commit(&project, "Release 1.9.3");
+    git(project.path(), &["tag", "-a", "-m", "1.9.3", "v1.9.3"]);
+    let read = |path: &str| fs::read_to_string(project.path().join(path)).unwrap();
+    said(&project, &["check", "--offline"], 0, &["line 2: 1.9.3", "p.rc has the version"]);
+    said(&project, &["bump", "1.10.0"], 0, &["wrote p.h", "wrote p.rc"]);
+    let header = "#pragma once\n#define P_MAJOR 1 // breaks\n#define P_MINOR 10\n#define P_PATCH 0\n";
+    assert_eq!((read("p.h").as_str(), read("p.rc").as_str()), (header, "1 VERSIONINFO\n  FILEVERSION 1,10,0,0\n"));
+    // One number is forgotten.
+    fs::write(project.path().join("p.h"), header.replace("MINOR 10", "MINOR 9")).unwrap();
+    commit(&project, "Release 1.10.0");
+    git(project.path(), &["tag", "-a", "-m", "1.10.0", "v1.10.0"]);
+    let found = said(&project, &["check", "--offline"], 1, &["line 2 has 1.9.0", "set p.h:2 to 1.10.0"]);
+    assert_eq!(found.matches("MISSING").count(), 1, "{found}");
+    git(project.path(), &["tag", "-d", "v1.10.0"]);
+    said(&project, &["build", "--nightly", "1.10.0"], 0, &["3 of them derived"]);
+    // Two ways at once, a line without the major number, one that is no longer there.
+    let declaration = read("packaging/release.yaml");
+    for (from, to, words) in [
+        ("{path: VERSION}", "{path: VERSION, key: a, lines: ['{major}']}", "`lines` beside `key`"),
+        ("'#define P_MAJOR {major}', ", "", "no line has `{major}`"),
+        ("'#define P_MAJOR {major}', ", "'#define P_MAJOR 1', ", "does not contain `{major}`, `{minor}` or `{patch}`"),
+        ("P_PATCH", "P_MICRO", "p.h does not have lines like `#define P_MAJOR {major}`, "),
+    ] {
+        fs::write(project.path().join("packaging/release.yaml"), declaration.replace(from, to)).unwrap();
+        commit(&project, words);
+        let said = release(&project, &["check", "--offline", "--nightly", "1.10.0"]);
+        let said = if said.code() == 0 { release(&project, &["build", "--nightly", "1.10.0"]) } else { said };
+        let all = format!("{}{}", said.stdout, said.stderr);
+        assert!([1, 3].contains(&said.code()) && all.contains(words), "{words}: {}", said.transcript());
+    }
+}

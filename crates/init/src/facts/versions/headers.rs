@@ -1,4 +1,4 @@
-//! Versions in the code of a project in C: `#define LAMP_VERSION "1.2"`, or its numbers on lines of their own.
+//! Versions in the code of a project in C: `#define LAMP_VERSION "1.2"`.
 
 use super::GitFacts;
 use super::places::{VersionPlace, is_version, on_line};
@@ -12,10 +12,6 @@ const DEEPEST: usize = 3;
 /// The place with the version in one line. `known` are the last released version and those of other files; without other files,
 /// it may have another one.
 pub(super) fn place(tree: &Tree, name: &str, git: &GitFacts, known: &[&str], alone: bool) -> Option<VersionPlace> {
-    // On branches that are never released, some have a number that is beyond all others.
-    let major = |version: &str| version.split('.').next().and_then(|number| number.parse::<u64>().ok());
-    let highest = git.tags.iter().filter_map(|tag| major(&super::tags::split(tag)?.version)).max();
-    let is_plausible = |version: &str| highest.is_none_or(|highest| major(version) <= Some(highest + 1));
     for (path, text) in sources(tree) {
         for (number, line) in text.lines().enumerate() {
             let Some((macro_name, value)) = defined(line) else { continue };
@@ -23,7 +19,7 @@ pub(super) fn place(tree: &Tree, name: &str, git: &GitFacts, known: &[&str], alo
             let version = value.trim_matches('"');
             let is_text = value.len() > 2 && value.starts_with('"') && is_version(version) && version.contains('.');
             let is_known = known.contains(&version);
-            let is_own = is_of_project(before, name) && (alone && is_plausible(version) || is_known);
+            let is_own = is_of_project(before, name) && (alone && is_plausible(version, git) || is_known);
             if is_text && (is_own || before.is_empty() && is_known) {
                 if let Some(place) = on_line(&path, &text, number + 1, version) {
                     return Some(place);
@@ -34,34 +30,15 @@ pub(super) fn place(tree: &Tree, name: &str, git: &GitFacts, known: &[&str], alo
     None
 }
 
-/// The version whose numbers are on lines of their own: `#define LAMP_VERSION_MAJOR 1`. A version file cannot be made of these.
-pub(super) fn numbers(tree: &Tree, name: &str) -> Option<String> {
-    for (_, text) in sources(tree) {
-        let all: Vec<(&str, &str)> = text.lines().filter_map(defined).collect();
-        let number = |wanted: &str| {
-            let found = all.iter().find(|(macro_name, _)| *macro_name == wanted)?;
-            found.1.parse::<u32>().ok()
-        };
-        for (major, _) in all.iter().filter(|(macro_name, _)| macro_name.contains("MAJOR")) {
-            let before = major.split("_VER").next().unwrap_or(major).trim_end_matches("_MAJOR");
-            if !is_of_project(before, name) {
-                continue;
-            }
-            let Some(first) = number(major) else { continue };
-            let Some(second) = number(&major.replace("MAJOR", "MINOR")) else { continue };
-            let third = ["PATCH", "MICRO", "RELEASE", "REVISION", "PATCHLEVEL", "BUILD"].iter();
-            let third = third.filter_map(|word| number(&major.replace("MAJOR", word))).next();
-            return Some(match third {
-                Some(third) => format!("{first}.{second}.{third}"),
-                None => format!("{first}.{second}"),
-            });
-        }
-    }
-    None
+/// False for a version that is beyond all others: on branches that are never released, some have one.
+pub(super) fn is_plausible(version: &str, git: &GitFacts) -> bool {
+    let major = |version: &str| version.split('.').next().and_then(|number| number.parse::<u64>().ok());
+    let highest = git.tags.iter().filter_map(|tag| major(&super::tags::split(tag)?.version)).max();
+    highest.is_none_or(|highest| major(version) <= Some(highest + 1))
 }
 
 /// Headers and sources near the top, with their texts.
-fn sources(tree: &Tree) -> impl Iterator<Item = (String, String)> {
+pub(super) fn sources(tree: &Tree) -> impl Iterator<Item = (String, String)> {
     let mut paths: Vec<&str> = tree.with_extension(&[".h", ".h.in", ".hpp", ".c"]).collect();
     let beside = |path: &str| {
         path.split('/').any(|part| ["test", "tests", "examples", "fuzz", "contrib", "windows", "win32"].contains(&part))
@@ -87,8 +64,12 @@ fn of_version(name: &str) -> Option<&str> {
     (before.is_empty() || before.ends_with('_')).then(|| before.trim_end_matches('_'))
 }
 
-/// True if a part of a name of a macro is the name of the project, with or without `lib`.
-fn is_of_project(before: &str, name: &str) -> bool {
+/// True if a part of a name of a macro is the name of the project, with or without `lib`, and without a version as in `libusb-1.0`.
+pub(super) fn is_of_project(before: &str, name: &str) -> bool {
+    let name = name
+        .trim_end_matches(|letter: char| letter.is_ascii_digit() || letter == '.')
+        .strip_suffix('-')
+        .unwrap_or(name);
     let plain = |text: &str| -> String {
         let text: String = text.chars().filter(char::is_ascii_alphanumeric).collect();
         let text = text.to_ascii_lowercase();
@@ -102,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn versions_of_headers_are_found_in_one_line_or_in_numbers() {
+    fn versions_of_headers_are_found_in_one_line() {
         let git = GitFacts { tags: vec!["v5.3".into()], ..GitFacts::default() };
         let found = |text: &str, alone: bool| {
             let tree = Tree::from_texts([("src/lamp.h", text)]);
@@ -125,14 +106,5 @@ mod tests {
         ] {
             assert!(found(&format!("#define {other}\n"), true).is_none(), "{other}");
         }
-        let numbers = |text: &str| numbers(&Tree::from_texts([("include/version.h", text)]), "lamp");
-        let of = |one: &str, two: &str, three: &str| format!("#define {one} 1\n#define {two} 13\n#define {three} 0\n");
-        assert_eq!(numbers(&of("LAMP_VER_MAJOR", "LAMP_VER_MINOR", "LAMP_VER_PATCH")).as_deref(), Some("1.13.0"));
-        assert_eq!(
-            numbers(&of("LAMP_MAJOR_VERSION", "LAMP_MINOR_VERSION", "LAMP_MICRO_VERSION")).as_deref(),
-            Some("1.13.0")
-        );
-        assert_eq!(numbers(&of("LAMP_VERSION_MAJOR", "LAMP_VERSION_MINOR", "X")).as_deref(), Some("1.13"));
-        assert_eq!(numbers(&of("ABI_VERSION_MAJOR", "ABI_VERSION_MINOR", "X")), None);
     }
 }

@@ -2,16 +2,19 @@
 
 use super::super::calls::calls;
 use super::super::{GitFacts, Saw};
+use super::numbers;
 use crate::tree::Tree;
 use drydock_config::release::Version;
 
 /// A file with the version.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct VersionPlace {
     /// The file.
     pub path: String,
     /// The line, with `{version}`; none if a key has it, or if the file has nothing else.
     pub line: Option<String>,
+    /// The lines with `{major}`, `{minor}` and `{patch}`; empty if one has the version.
+    pub lines: Vec<String>,
     /// The key, such as `package.version`.
     pub key: Option<&'static str>,
     /// The version there.
@@ -58,10 +61,10 @@ pub(super) fn find(tree: &Tree, git: &GitFacts) -> Vec<VersionPlace> {
             let why = format!("saw {}", Saw::line(path, line, &format!("{key} = \"{version}\"")));
             places.push(VersionPlace {
                 path: path.to_owned(),
-                line: None,
                 key: Some(key),
                 version: version.to_owned(),
                 why,
+                ..VersionPlace::default()
             });
         }
     }
@@ -71,10 +74,9 @@ pub(super) fn find(tree: &Tree, git: &GitFacts) -> Vec<VersionPlace> {
             let why = format!("saw {}", Saw::line(path, 1, text.trim()));
             places.push(VersionPlace {
                 path: path.to_owned(),
-                line: None,
-                key: None,
                 version: text.trim().to_owned(),
                 why,
+                ..VersionPlace::default()
             });
         }
     }
@@ -101,7 +103,8 @@ pub(super) fn compare(places: &mut Vec<VersionPlace>, latest: Option<&str>) {
     let Some(latest) = latest else { return };
     places.retain(|place| place.version.contains('.') || !latest.contains('.'));
     for place in places.iter_mut() {
-        place.why.push_str(&if latest == place.version {
+        let is_latest = latest == place.version || !place.lines.is_empty() && numbers::is_same(&place.version, latest);
+        place.why.push_str(&if is_latest {
             ", as the newest tag has it".to_owned()
         } else {
             format!(", while the newest tag has {latest}")
@@ -125,10 +128,10 @@ fn of_node(tree: &Tree) -> Option<VersionPlace> {
     let is_real = is_version(&version) && version.bytes().any(|byte| byte.is_ascii_digit() && byte != b'0');
     is_real.then(|| VersionPlace {
         path: path.to_owned(),
-        line: None,
         key: Some("version"),
         why: format!("saw {}", Saw::line(path, number, &format!("\"version\": \"{version}\""))),
         version,
+        ..VersionPlace::default()
     })
 }
 
@@ -189,9 +192,9 @@ pub(super) fn on_line(path: &str, text: &str, from: usize, version: &str) -> Opt
     is_simple.then(|| VersionPlace {
         path: path.to_owned(),
         line: Some(pattern),
-        key: None,
         version: version.to_owned(),
         why,
+        ..VersionPlace::default()
     })
 }
 
