@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use crate::cli;
 use crate::exit::Exit;
 use drydock_base::lock::Lock;
-use drydock_base::paths::State;
+use drydock_base::paths::{self, State};
 use drydock_config::Declarations;
 
 mod arguments;
@@ -80,8 +80,8 @@ impl Context {
                 here.context("cannot tell the current directory; go to another, or name the project with --project")?
             }
         };
-        let absolute = |path: &Option<PathBuf>| path.as_deref().map(std::path::absolute).transpose();
-        let (project, config) = (absolute(&place.project)?, absolute(&place.config)?);
+        let shown = |path: &Option<PathBuf>| path.as_deref().map(paths::absolute).transpose();
+        let (project, config) = (shown(&place.project)?, shown(&place.config)?);
         let declarations = Declarations::find(&here, project.as_deref(), config.as_deref())?;
         let state = State::new(&declarations.project, place.state.as_deref())?;
         Ok(Context { declarations, state })

@@ -20,7 +20,7 @@ impl State {
     /// The state of `project`, or the directory named on the command line.
     pub fn new(project: &Path, named: Option<&Path>) -> anyhow::Result<State> {
         let root = match named {
-            Some(path) => std::path::absolute(path).with_context(|| format!("cannot resolve {}", path.display()))?,
+            Some(path) => absolute(path).with_context(|| format!("cannot resolve {}", path.display()))?,
             None => project.join("target/xtask"),
         };
         Ok(State { root })
@@ -235,6 +235,19 @@ impl RunDir {
     }
 }
 
+/// The absolute path, without `..` where it exists. Links stay, since people know a directory by the name that they gave.
+///
+/// # Errors
+/// The path is empty, or the current directory cannot be told.
+pub fn absolute(path: &Path) -> io::Result<PathBuf> {
+    let whole = std::path::absolute(path)?;
+    // Only the file system knows what is above a link.
+    if whole.components().any(|part| part == Component::ParentDir) {
+        return Ok(fs::canonicalize(&whole).unwrap_or(whole));
+    }
+    Ok(whole)
+}
+
 /// Opens a file that a job may have put there: never a link, and never a pipe or device that would block.
 ///
 /// # Errors
@@ -333,6 +346,19 @@ mod tests {
         write_atomically(&path, b"new").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"new");
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_is_above_a_link_is_not_what_its_name_says() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path().canonicalize().unwrap();
+        fs::create_dir_all(root.join("far/deep")).unwrap();
+        std::os::unix::fs::symlink(root.join("far/deep"), root.join("link")).unwrap();
+        let shown = |path: &str| absolute(&root.join(path)).unwrap();
+        assert_eq!(shown("far/../far/deep"), root.join("far/deep"));
+        assert_eq!(shown("link/.."), root.join("far"));
+        assert_eq!(shown("link/./"), root.join("link"));
+        assert_eq!(shown("none/../far"), root.join("none/../far"));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::exit::Exit;
 use drydock_base::failure::Failure;
 use drydock_base::hint;
 use drydock_base::output;
-use drydock_base::paths::State;
+use drydock_base::paths::{self, State};
 use drydock_base::scratch::Scratch;
 use drydock_base::text::plural;
 use drydock_ci::outcome::OutcomeKind;
@@ -81,7 +81,7 @@ pub(super) fn run(facts: &Facts, text: &str, project: &Path, place: &cli::Place)
 fn once(text: &str, project: &Path, place: &cli::Place, selectors: &[String]) -> anyhow::Result<(Exit, Vec<Measured>)> {
     let scratch = Scratch::new("init").context("cannot make a directory for the declaration")?;
     fs::write(scratch.path().join("jobs.yaml"), text).context("cannot write the declaration")?;
-    let project = std::path::absolute(project).context("cannot resolve the project")?;
+    let project = paths::absolute(project).context("cannot resolve the project")?;
     let state = State::new(&project, place.state.as_deref())?;
     let declarations = Declarations { project, config: scratch.path().to_owned() };
     let ctx = Context { declarations, state };
