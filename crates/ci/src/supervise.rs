@@ -2,7 +2,7 @@
 //!
 //! The loop waits in `poll` for pid descriptors, signals and deadlines, and records every act before it does it. Its
 //! parts each own their data: [`Dispatcher`] the schedule and the record, `Launcher` the resources of a start,
-//! `Observers` the evidence about a death, `Guard` the machine's free memory, `Clock` the periods. All decisions are
+//! `Observers` the evidence about a death, `Guard` the machine's free memory, `Processors` their use, `Clock` the periods. All decisions are
 //! pure functions elsewhere: `schedule`, `outcome` and `retry`.
 
 use crate::report::commands;
@@ -21,7 +21,6 @@ use super::evidence::{End, Evidence, KillReason};
 use super::log::FinishedLog;
 use super::outcome::Outcome;
 use super::probe::process;
-use super::report::Live;
 use super::schedule::Start;
 use drydock_base::exec;
 use drydock_base::interrupts::Held;
@@ -37,6 +36,7 @@ mod nature;
 mod observers;
 mod orphans;
 mod outputs;
+mod processors;
 mod program;
 mod recorder;
 mod slots;
@@ -52,6 +52,7 @@ use guard::Guard;
 use launcher::Launcher;
 use observers::Observers;
 use orphans::Orphans;
+use processors::Processors;
 pub use recorder::{Recorder, unix_ms};
 
 /// The number of times that SIGKILL is repeated at the end of a run, and the time between.
@@ -69,6 +70,7 @@ pub struct Supervisor<'a> {
     observers: Observers<'a>,
     orphans: Orphans,
     guard: Guard,
+    processors: Processors,
     clock: Clock,
     /// The end of the last wait.
     looked: Instant,
@@ -96,12 +98,14 @@ impl<'a> Supervisor<'a> {
         containment: Box<dyn Containment>,
     ) -> anyhow::Result<Supervisor<'a>> {
         let plan = dispatcher.plan;
+        let processors = Processors::new(dispatcher.recorder.run.started.as_ref().and_then(|started| started.cores));
         Ok(Supervisor {
             launcher: Launcher::new(plan, dir, containment)?,
             orphans: Orphans::adopt().context("cannot become the reaper of orphaned processes")?,
             observers: Observers::new(plan, dir.root()),
             dispatcher,
             guard: Guard::default(),
+            processors,
             clock: Clock::new(Instant::now()),
             looked: Instant::now(),
             running: Vec::new(),
@@ -152,7 +156,7 @@ impl<'a> Supervisor<'a> {
                 self.sample(now);
             }
             if self.clock.take_progress(now) {
-                let live = live(&self.running, &self.dispatcher, now);
+                let live = self.dispatcher.live(&self.running, now);
                 self.dispatcher.recorder.progress(&live);
             }
         }
@@ -193,10 +197,11 @@ impl<'a> Supervisor<'a> {
             let mut asked = false;
             let start = self.dispatcher.next(&mut |demand, safety| {
                 asked = true;
-                self.guard.admits(demand, safety, &self.running, now)
+                self.guard.admits(demand, safety, &self.running, now) && self.processors.admit(&self.running, now)
             });
             if !asked {
                 self.guard.rest();
+                self.processors.rest();
             }
             self.dispatcher.recorder.admission_paused(self.guard.objection(now));
             let Some(start) = start else { return };
@@ -334,6 +339,7 @@ impl<'a> Supervisor<'a> {
         }
         let evidence = self.observers.evidence(&mut attempt, &self.running);
         let highest = evidence.group.get().and_then(|group| group.peak);
+        self.processors.ended(attempt.cpu(), attempt.began.elapsed());
         let measured = Measured {
             started: attempt.began_at,
             ended: attempt.end.as_ref().map_or_else(unix_ms, |ended| ended.unix),
@@ -432,19 +438,4 @@ fn kill(attempt: &mut Attempt, dispatcher: &mut Dispatcher<'_>, reason: KillReas
     }
     // The grace period begins now, even if judging another attempt took long.
     attempt.kill(reason, signal, Instant::now(), unix_ms());
-}
-
-/// The running jobs, the longest first.
-fn live(running: &[Attempt], dispatcher: &Dispatcher<'_>, now: Instant) -> Vec<Live> {
-    let mut live: Vec<Live> = running
-        .iter()
-        .map(|attempt| Live {
-            job: dispatcher.plan.jobs[attempt.job].name.clone(),
-            elapsed: now.duration_since(attempt.began),
-            bytes: attempt.usage,
-            ending: attempt.intent.is_some() || attempt.end.is_some(),
-        })
-        .collect();
-    live.sort_by_key(|job| std::cmp::Reverse(job.elapsed));
-    live
 }

@@ -304,3 +304,19 @@ fn tune_memory_measures_what_is_saved_and_what_is_missed() {
         finished.stderr
     );
 }
+
+/// Each of these jobs waits until all run. With one at a time, or as many as there are processors, they would wait for ever.
+#[test]
+fn jobs_that_wait_for_something_get_slots_beyond_the_processors() {
+    let count = std::thread::available_parallelism().map_or(1, usize::from) + 6;
+    let project = Project::new().jobs(&format!(
+        "defaults: {{memory: 8MiB, timeout: 3m}}\njobs:\n  waits:\n    for-each: {{glob: \"all/*\"}}\n    run: [sh, -c, \
+         \"touch $DRYDOCK_SLOT; until [ $(ls | grep -c '^[0-9]') = {count} ]; do sleep 0.2; done\"]\n"
+    ));
+    fs::create_dir(project.path().join("all")).unwrap();
+    for number in 0..count {
+        fs::write(project.path().join("all").join(format!("{number}.x")), "").unwrap();
+    }
+    let ran = project.xtask(&["ci", "-j", &count.to_string()]).run();
+    assert!(ran.code() == 0 && ran.stdout.contains(&format!("{count} jobs: {count} passed")), "{}", ran.transcript());
+}

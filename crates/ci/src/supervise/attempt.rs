@@ -9,6 +9,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitIdStat
 
 use super::logs::Logs;
 use super::outputs::{Output, Outputs};
+use super::processors::Load;
 use super::program::{marker, program};
 pub(super) use super::start_error::{StartError, job_error};
 use super::start_error::{at, start_error};
@@ -71,6 +72,8 @@ pub(super) struct Attempt {
     /// Its expected peak, by what it used so far.
     pub(super) expected: Demand,
     pub(super) recent: Vec<u64>,
+    /// Its use of processors.
+    pub(super) load: Load,
     pub(super) intent: Option<KillIntent>,
     pub(super) end: Option<Ended>,
     pub(super) leftovers: Vec<Leftover>,
@@ -215,6 +218,7 @@ impl Attempt {
             peak_at: None,
             expected,
             recent: Vec::new(),
+            load: Load::begin(launch.began),
             intent: None,
             end: None,
             leftovers: Vec::new(),
@@ -390,8 +394,9 @@ impl Attempt {
         self.hard_since.is_some()
     }
 
-    /// Takes one memory sample.
+    /// Takes one sample of its memory, and of its use of processors.
     pub(super) fn sample(&mut self) {
+        self.load.measure(self.cpu(), Instant::now());
         if let Ok(usage) = self.group.usage(self.adopted.as_deref().unwrap_or_default()) {
             self.usage = usage.bytes;
             self.swapped = self.swapped.max(usage.swapped);

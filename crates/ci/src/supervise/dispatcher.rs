@@ -1,6 +1,7 @@
 //! The dispatcher: the choice of the next job, the decision after an attempt, and the record of both.
 
 use std::collections::HashMap;
+use std::time::Instant;
 
 use super::Recorder;
 use super::attempt::Attempt;
@@ -8,6 +9,7 @@ use crate::capacity::Capacity;
 use crate::conditions::Conditions;
 use crate::event::{AttemptRecord, Event, JobResult};
 use crate::plan::Plan;
+use crate::report::Live;
 use crate::retry::{self, Next};
 use crate::schedule::{Demand, Prediction, Progress, Safety, Schedule, Start};
 
@@ -156,6 +158,21 @@ impl<'a> Dispatcher<'a> {
 
     fn emit_settled(&mut self, position: usize, result: JobResult) {
         self.recorder.emit(Event::JobSettled { job: self.plan.jobs[position].name.clone(), result });
+    }
+
+    /// The running jobs, the longest first.
+    pub(super) fn live(&self, running: &[Attempt], now: Instant) -> Vec<Live> {
+        let mut live: Vec<Live> = running
+            .iter()
+            .map(|attempt| Live {
+                job: self.plan.jobs[attempt.job].name.clone(),
+                elapsed: now.duration_since(attempt.began),
+                bytes: attempt.usage,
+                ending: attempt.intent.is_some() || attempt.end.is_some(),
+            })
+            .collect();
+        live.sort_by_key(|job| std::cmp::Reverse(job.elapsed));
+        live
     }
 
     pub(super) fn warn(&mut self, text: String) {
