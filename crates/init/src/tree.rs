@@ -7,6 +7,8 @@ mod tests;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use drydock_base::exec;
+
 pub use read::ReadError;
 
 /// Larger files are not read.
@@ -110,9 +112,21 @@ impl Tree {
             return None;
         }
         match &self.root {
-            Some(root) => read::text(root, path),
+            Some(root) => read::text(root, path).ok(),
             None => self.texts.get(path).cloned(),
         }
+    }
+}
+
+impl Tree {
+    /// Those of these files that the project has and that [`Tree::text`] does not read, each with the reason.
+    pub fn unread(&self, paths: &[&str]) -> Vec<String> {
+        let Some(root) = &self.root else { return Vec::new() };
+        let reason = |path: &str| {
+            let error = read::text(root, path).err()?;
+            Some(format!("{path} was not read: {}", exec::plain(&error)))
+        };
+        paths.iter().filter(|path| self.has(path)).filter_map(|path| reason(path)).collect()
     }
 }
 

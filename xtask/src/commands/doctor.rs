@@ -15,7 +15,11 @@ impl cli::Doctor {
             return self.print_json();
         }
         let all = self.tools();
-        let users = |tool: &Tool| tool.needed_by.iter().map(|purpose| purpose.word()).collect::<Vec<_>>().join(", ");
+        // Who did not ask for them reads nothing of Drydock's own tests.
+        let is_named = |purpose: &&Purpose| self.of.is_some() || !is_own(**purpose);
+        let users = |tool: &Tool| {
+            tool.needed_by.iter().filter(is_named).map(|purpose| purpose.word()).collect::<Vec<_>>().join(", ")
+        };
         let width = |text: &dyn Fn(&Tool) -> usize| all.iter().map(|tool| text(tool)).max().unwrap_or(0);
         let (name, package) = (width(&|tool| tool.name().len()), width(&|tool| tool.package.len()));
         let needed_by = width(&|tool| users(tool).len());
@@ -89,7 +93,12 @@ impl cli::Doctor {
 
 /// True for a tool that only Drydock's own tests and its example need.
 fn is_for_drydock(tool: &Tool) -> bool {
-    tool.needed_by.iter().all(|purpose| matches!(purpose, Purpose::Check | Purpose::Demo))
+    tool.needed_by.iter().all(|purpose| is_own(*purpose))
+}
+
+/// True for a command that is about Drydock itself.
+fn is_own(purpose: Purpose) -> bool {
+    matches!(purpose, Purpose::Check | Purpose::Demo)
 }
 
 /// Checks that the tools of a command are installed. Missing tools are installed with `install`, else reported all at once.

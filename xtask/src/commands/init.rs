@@ -146,6 +146,21 @@ fn try_out(
     Ok(Ok(again))
 }
 
+/// The files by which a build system is recognised.
+const BUILD_FILES: [&str; 11] = [
+    "meson.build",
+    "CMakeLists.txt",
+    "configure.ac",
+    "configure.in",
+    "GNUmakefile",
+    "makefile",
+    "Makefile",
+    "Cargo.toml",
+    "pyproject.toml",
+    "setup.py",
+    "Makefile.PL",
+];
+
 /// Says, on standard error, what was seen and what to do next.
 fn tell(project: &Project, drafts: &[Drafted], dry_run: bool) {
     let facts = project.facts;
@@ -164,6 +179,7 @@ fn tell(project: &Project, drafts: &[Drafted], dry_run: bool) {
     }
     remarks.extend(project.member.into_iter().flat_map(|member| member.by_hand.iter().cloned()));
     if facts.groups.is_empty() {
+        remarks.extend(project.tree.unread(&BUILD_FILES));
         let looked = "meson.build, CMakeLists.txt, configure.ac, a Makefile that compiles, Cargo.toml, tests of pytest, or \
                       files of CPAN such as Makefile.PL";
         remarks.push(format!(

@@ -31,4 +31,6 @@ fn doctor_leaves_out_what_only_drydocks_own_tests_need() {
         "{}",
         shown.transcript()
     );
+    let valgrind = shown.stdout.lines().find(|line| line.contains(" valgrind ")).unwrap();
+    assert!(valgrind.contains(" ci ") && !valgrind.contains("check,") && !valgrind.contains("demo"), "{valgrind}");
 }

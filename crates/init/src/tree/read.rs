@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::Read as _;
+use std::io::{self, Read as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use drydock_base::exec;
 use drydock_base::text::plural;
+use drydock_base::units::ByteSize;
 use rustix::fs::{Mode, OFlags};
 
 use super::{Kind, MOST_BYTES, Tree};
@@ -145,19 +146,25 @@ fn walk(tree: &mut Tree, root: &Path, counts: &mut Counts) -> std::io::Result<()
 }
 
 /// The text of a regular file that no link leads to.
-pub(super) fn text(root: &Path, path: &str) -> Option<String> {
+///
+/// # Errors
+/// It cannot be read, or has more than [`MOST_BYTES`].
+pub(super) fn text(root: &Path, path: &str) -> io::Result<String> {
     let (directories, name) = path.rsplit_once('/').unwrap_or(("", path));
     let open = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
-    let mut at = rustix::fs::open(root, open | OFlags::DIRECTORY, Mode::empty()).ok()?;
+    let mut at = rustix::fs::open(root, open | OFlags::DIRECTORY, Mode::empty())?;
     for part in directories.split('/').filter(|part| !part.is_empty()) {
-        at = rustix::fs::openat(&at, part, open | OFlags::DIRECTORY, Mode::empty()).ok()?;
+        at = rustix::fs::openat(&at, part, open | OFlags::DIRECTORY, Mode::empty())?;
     }
-    let file = File::from(rustix::fs::openat(&at, name, open, Mode::empty()).ok()?);
-    let metadata = file.metadata().ok()?;
-    if !metadata.is_file() || metadata.len() > MOST_BYTES {
-        return None;
+    let file = File::from(rustix::fs::openat(&at, name, open, Mode::empty())?);
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
+        return Err(io::Error::other("it is no longer a file"));
+    }
+    if metadata.len() > MOST_BYTES {
+        return Err(io::Error::other(format!("it is larger than {}", ByteSize::new(MOST_BYTES))));
     }
     let mut bytes = Vec::new();
-    file.take(MOST_BYTES).read_to_end(&mut bytes).ok()?;
-    Some(String::from_utf8_lossy(&bytes).into_owned())
+    file.take(MOST_BYTES).read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }

@@ -99,6 +99,12 @@ fn a_tree_that_misleads_is_looked_at_and_not_obeyed() {
     let finished = init(&empty, &[]);
     assert_eq!(finished.code(), 1, "{}", finished.transcript());
     assert!(finished.stderr.contains("no build system was found at the top"), "{}", finished.transcript());
+    // What is there and cannot be read is not what is not there.
+    let long = project(&[("a.c", "")]);
+    fs::File::create(long.path().join("Makefile")).unwrap().set_len(2 << 20).unwrap();
+    let finished = init(&long, &[]);
+    let words = "note: Makefile was not read: it is larger than 1 MiB\n";
+    assert!(finished.code() == 1 && finished.stderr.contains(words), "{}", finished.transcript());
     let nowhere = init(&empty, &["nowhere"]);
     assert_eq!(nowhere.code(), 2, "{}", nowhere.transcript());
 }
