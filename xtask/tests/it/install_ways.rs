@@ -190,7 +190,7 @@ fn an_empty_home_gets_drydock_from_its_repository() {
     assert!(ran.stdout.contains("with: cargo xtask ci rerun"), "{}", ran.transcript());
     figures("own xtask", begun, &text(&project.path().join("target")));
     // As `init` writes it, for a project that has nothing of Rust.
-    let commit = git(&own(), &["rev-parse", "HEAD"]);
+    let commit = git(&home.path().join("drydock.git"), &["rev-parse", "HEAD"]);
     let made = Project::new()
         .file("Makefile", "all: t\nt: t.c\n\tcc -g -o t t.c\ncheck: t\n\t./t\n")
         .file("t.c", "int main(void) { return 0; }\n")
