@@ -1,6 +1,7 @@
 //! What the files of a project tell: its build systems with the jobs that they make, valgrind, versions, packages.
 
 pub mod archives;
+mod attributes;
 mod calls;
 pub mod debian;
 pub mod derived;
@@ -113,6 +114,7 @@ impl Facts {
     pub fn find(tree: &Tree, git: &GitFacts) -> Facts {
         let (groups, unused, mut remarks) = systems::find(tree);
         remarks.extend(tree.left_out.iter().cloned());
+        remarks.extend(attributes::remarks(tree));
         let missing = tree.paths().filter(|path| tree.kind(path) == Some(crate::tree::Kind::Submodule));
         let missing: Vec<&str> = missing.filter(|_| tree.has(".gitmodules")).collect();
         if !missing.is_empty() {
@@ -148,7 +150,7 @@ impl Facts {
             archives = archives::find(tree, &name.0, &groups, &release_scripts, tag);
         }
         Facts {
-            generators: derived::find(tree, &groups),
+            generators: derived::find(tree, &groups, &name.0),
             archives,
             release_scripts,
             git: git.clone(),

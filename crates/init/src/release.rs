@@ -84,7 +84,7 @@ fn generator(draft: &GeneratorDraft) -> Field {
         Field::list("outputs", draft.outputs.clone()),
     ];
     fields.extend((!draft.scratch.is_empty()).then(|| Field::list("scratch", draft.scratch.clone())));
-    fields.push(Field::list("needs", draft.needs.clone()));
+    fields.extend((!draft.needs.is_empty()).then(|| Field::list("needs", draft.needs.clone())));
     fields.extend(draft.copies.then(|| Field::word("copies", "true")));
     Field::new(draft.name, Value::Map(fields)).because(draft.comments.clone())
 }

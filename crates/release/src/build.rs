@@ -46,7 +46,7 @@ impl Job<'_> {
     /// # Errors
     /// A generator is refused, an object is missing, or the directory cannot be written to. Then there is no `release.json`.
     pub fn run(mut self, watch: &mut dyn FnMut(&str)) -> anyhow::Result<Built> {
-        let derived = source::complete(&mut self.tree, self.identity.release, watch)?;
+        let derived = source::complete(&mut self.tree, self.identity.release, self.identity.version, watch)?;
 
         let directory = &self.directory;
         fs::create_dir_all(directory)

@@ -44,7 +44,7 @@ pub(crate) fn build(
     let script = scratch.path().join("build.py");
     fs::write(&script, BUILD).with_context(|| format!("cannot write {}", script.display()))?;
     let generators = packages.iter().map(|package| generator(&script, package, identity.version.as_str()));
-    let project = identity.release.name.as_str();
+    let project = derive::Project { name: &identity.release.name, version: identity.version };
     let derived = derive::run(tree, project, &generators.collect::<anyhow::Result<Vec<_>>>()?, watch)?;
     let mut files: BTreeMap<String, Vec<ArchiveEntry>> = BTreeMap::new();
     for entry in derived.entries {

@@ -26,7 +26,7 @@ use drydock_base::scratch::Scratch;
 use drydock_base::text::plural;
 use drydock_base::variations::{Observed, Variation, Variations, cargo_directories};
 use drydock_config::globs::FileGlob;
-use drydock_config::release::Generator;
+use drydock_config::release::{Generator, Version};
 use snapshot::{FileState, Snapshot};
 
 /// The result of running the generators.
@@ -54,13 +54,25 @@ pub struct GeneratorRecord {
     pub outputs: Vec<String>,
 }
 
-/// Runs the generators of a project of this name. `watch` is called with each step before it starts.
+/// The project whose files are derived.
+#[derive(Debug, Clone, Copy)]
+pub struct Project<'a> {
+    /// The name in the declaration, which may stand before the project's own version in a derived file.
+    pub name: &'a str,
+    /// The version that is released.
+    pub version: &'a Version,
+}
+
+/// The variable in which generators find the version that is released.
+const VERSION: &str = "DRYDOCK_VERSION";
+
+/// Runs the generators of a project. `watch` is called with each step before it starts.
 ///
 /// # Errors
 /// A tool is missing, a generator fails, or outputs are refused.
 pub fn run(
     tree: &SourceTree,
-    project: &str,
+    project: Project<'_>,
     generators: &[Generator],
     watch: &mut dyn FnMut(&str),
 ) -> anyhow::Result<Derived> {
@@ -71,8 +83,14 @@ pub fn run(
     let directory = Scratch::new("derive")?;
     let home = directory.path().join("home");
     fs::create_dir(&home).context("cannot create a temporary directory")?;
-    let plain =
-        Run { directory: directory.path().join("a"), varied: None, variables: cargo_directories(), epoch: tree.epoch };
+    let version = project.version.as_str();
+    let plain = Run {
+        directory: directory.path().join("a"),
+        varied: None,
+        variables: cargo_directories(),
+        epoch: tree.epoch,
+        version,
+    };
     let started = traces::now();
     let began = Instant::now();
     let first = plain.all(tree, generators, watch)?;
@@ -85,6 +103,7 @@ pub fn run(
             variables,
             varied: Some((varied.clone(), limit)),
             epoch: tree.epoch,
+            version,
         };
         match other.all(tree, generators, watch) {
             Ok(second) => break (other, second),
@@ -101,7 +120,9 @@ pub fn run(
     watch(&format!("compare {} of both runs, and search for traces of this machine", plural(count, "derived file")));
     compare::same(&first, &second, &plain.directory, &other.directory, &varied)?;
     let sources = tree.entries.iter().map(|entry| entry.path.as_str()).collect();
-    traces::check(&traces::Made { generators, runs: &first, sources, directory: &plain.directory, project, started })?;
+    let made =
+        traces::Made { generators, runs: &first, sources, directory: &plain.directory, project: project.name, started };
+    traces::check(&made)?;
 
     let variations = varied.compare(&plain.observe()?, &other.observe()?);
     let mut derived = Derived { variations, ..Derived::default() };
@@ -150,15 +171,16 @@ struct Output {
 }
 
 /// A directory with a copy of the sources, and the environment of the generators.
-struct Run {
+struct Run<'a> {
     directory: PathBuf,
     /// The varied environment, and the time limit of a generator in it; none for the first run.
     varied: Option<(Variations, Duration)>,
     variables: BTreeMap<String, String>,
     epoch: u64,
+    version: &'a str,
 }
 
-impl Run {
+impl Run<'_> {
     fn all(
         &self,
         tree: &SourceTree,
@@ -194,6 +216,7 @@ impl Run {
     fn run(&self, generator: &Generator) -> anyhow::Result<()> {
         let mut set = self.variables.clone();
         set.insert("SOURCE_DATE_EPOCH".into(), self.epoch.to_string());
+        set.insert(VERSION.into(), self.version.to_owned());
         let environment = exec::environment(&[], &set);
         let search = environment.get(std::ffi::OsStr::new("PATH"));
         let program = generator.run.first().map_or("", String::as_str);

@@ -97,7 +97,8 @@ declaration! {
 declaration! {
     /// A command that generates files from other files.
     pub(in crate) struct GeneratorDeclaration {
-        /// The command as a list of its words, without a shell. It runs in a clean copy of the sources.
+        /// The command as a list of its words, without a shell. It runs in a clean copy of the sources, with the version in the
+        /// environment variable `DRYDOCK_VERSION`.
         run: Spanned<Vec<Text>>,
         /// Patterns of the files that it reads; each must match at least one file.
         inputs: Spanned<OneOrMany<Text>>,

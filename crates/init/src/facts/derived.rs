@@ -1,5 +1,7 @@
 //! Files that a release has and git has not: what autoconf makes, and what rules of a Makefile make by a generator.
 
+mod version;
+
 use std::collections::BTreeSet;
 
 use super::make_rules::{self, Makefile};
@@ -58,15 +60,17 @@ const PROGRAMS: [Program; 18] = [
 ];
 
 /// All generators of the build system that is declared first.
-pub(super) fn find(tree: &Tree, groups: &[Group]) -> Vec<GeneratorDraft> {
-    match groups.first().map(|group| (group.system, group)) {
+pub(super) fn find(tree: &Tree, groups: &[Group], name: &str) -> Vec<GeneratorDraft> {
+    let of_system = match groups.first().map(|group| (group.system, group)) {
         Some((System::Autotools, group)) => autoconf(tree, group).into_iter().collect(),
         // A Makefile that a script of the project writes or configures makes nothing in fresh sources.
         Some((System::Make, group)) if !group.jobs.iter().any(|job| job.name == "configure") => {
             recipes(tree).into_iter().collect()
         }
         _ => Vec::new(),
-    }
+    };
+    // What makes `configure` reads the version.
+    version::find(tree, name).into_iter().chain(of_system).collect()
 }
 
 /// The line of configure.ac in which a macro is called.
@@ -146,6 +150,8 @@ fn autoconf(tree: &Tree, group: &Group) -> Option<GeneratorDraft> {
     if let (true, Some(directory)) = (libtool || gettext, macros) {
         outputs.push(format!("{directory}/*.m4"));
     }
+    let included = included(tree, path);
+    outputs.extend(included.iter().map(|(file, _)| file.clone()));
     if gettext {
         outputs.push("po/*".into());
         outputs.push("ABOUT-NLS".into());
@@ -173,6 +179,9 @@ fn autoconf(tree: &Tree, group: &Group) -> Option<GeneratorDraft> {
     let mut comments = bootstrap.comments.clone();
     comments
         .extend(by_script.then(|| "the links to files of automake that the script may leave become files".to_owned()));
+    comments.extend(included.iter().map(|(file, saw)| {
+        format!("saw {saw}: if what makes {file} asks git, let it take DRYDOCK_VERSION, which generators have")
+    }));
     comments.push(
         "archives of autotools ship configure, so that who builds them needs neither autoconf nor automake".into(),
     );
@@ -188,6 +197,16 @@ fn autoconf(tree: &Tree, group: &Group) -> Option<GeneratorDraft> {
         needs,
         copies: true,
     })
+}
+
+/// Files that `configure.ac` includes and git does not have, so that the script makes them, each with where it is included.
+fn included(tree: &Tree, path: &str) -> Vec<(String, Saw)> {
+    let calls = super::calls::calls(&tree.text(path).unwrap_or_default(), "m4_include");
+    let files = calls.into_iter().filter_map(|call| Some((call.arguments().into_iter().next()?, call)));
+    let is_plain = |file: &str| file.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-/".contains(&byte));
+    let files =
+        files.filter(|(file, _)| is_plain(file) && !file.starts_with('/') && !file.is_empty() && !tree.has(file));
+    files.map(|(file, call)| (file, Saw::line(path, call.line, &format!("m4_include([{}])", call.inside)))).collect()
 }
 
 /// True if a Makefile.am has tests.
@@ -351,5 +370,10 @@ mod tests {
         assert_eq!(needs(&[]).last().unwrap(), "autoconf-archive");
         assert_eq!(needs(&[copy]).last().unwrap(), "libtool");
         assert!(drafts([("configure.ac", configure), ("configure", "#!/bin/sh\n")]).is_empty());
+        // What it includes and git does not have, the script makes.
+        let including = format!("m4_include([version.m4])\nm4_include([m4/own.m4])\n{configure}");
+        let found = drafts([("configure.ac", including.as_str()), ("m4/own.m4", ""), ("autogen.sh", "#!/bin/sh\n")]);
+        assert!(found[0].outputs.contains(&"version.m4".to_owned()), "{:?}", found[0].outputs);
+        assert!(!found[0].outputs.contains(&"m4/own.m4".to_owned()));
     }
 }

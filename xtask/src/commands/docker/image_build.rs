@@ -158,7 +158,9 @@ impl ImageBuild<'_> {
     /// Returns the files of the commit as a release has them, with the generated ones.
     fn sources(&self) -> anyhow::Result<SourceTree> {
         let mut tree = self.release().tree.clone();
-        source::complete(&mut tree, self.release().declaration(), &mut |line| output::step(format_args!("{line}")))?;
+        let release = self.release();
+        let watch = &mut |line: &str| output::step(format_args!("{line}"));
+        source::complete(&mut tree, release.declaration(), &release.version, watch)?;
         Ok(tree)
     }
 

@@ -32,7 +32,7 @@ fn refused(script: &str, more: &str, code: i32, words: &[&str]) {
 #[test]
 fn derived_files_are_shipped_and_their_origin_is_recorded() {
     let project = generator(
-        "mkdir -p build\ntouch build/log\n{ cat in; echo $SOURCE_DATE_EPOCH; } > out\ncp out out-run\nchmod 700 out-run\nln -s out out-link",
+        "mkdir -p build\ntouch build/log\n{ cat in; echo $SOURCE_DATE_EPOCH $DRYDOCK_VERSION; } > out\ncp out out-run\nchmod 700 out-run\nln -s out out-link",
         ", scratch: [\"build/**\"]",
     );
     let dist = build(&project);
@@ -43,7 +43,7 @@ fn derived_files_are_shipped_and_their_origin_is_recorded() {
     );
     assert!(list.lines().any(|line| line.starts_with("-rwxr-xr-x") && line.ends_with("out-run")), "{list}");
     let content = run(&dist, "tar", &["-xzOf", "p-1.0.tar.gz", "p-1.0/out"]);
-    assert_eq!(content, "input\n1780315200\n");
+    assert_eq!(content, "input\n1780315200 1.0\n");
     let manifest = drydock_release::manifest::Manifest::load(&dist.join("release.json")).unwrap();
     let out = manifest.entries.iter().find(|entry| entry.path == "out").unwrap();
     assert_eq!((out.generator.as_deref(), &out.blob), (Some("gen"), &None));

@@ -68,7 +68,7 @@ pub(super) fn find(tree: &Tree, git: &GitFacts) -> Vec<VersionPlace> {
             });
         }
     }
-    for path in ["VERSION", "version", "VERSION.txt", "version.txt", ".version"] {
+    for path in ["VERSION", "version", "VERSION.txt", "version.txt", ".version", ".tarball-version"] {
         let text = tree.text(path).unwrap_or_default();
         if is_version(text.trim()) {
             let why = format!("saw {}", Saw::line(path, 1, text.trim()));
