@@ -61,7 +61,9 @@ pub(super) fn find(tree: &Tree) -> Option<Group> {
         return None;
     }
     // A Makefile may leave all of that to those of other directories.
-    let evidence = makefile.line(|line| compiles(line) || line.contains("$(MAKE) -C"))?;
+    // Beside an extension of Python, whose sources setuptools compiles, it has to compile itself.
+    let is_beside = python::extension(tree).is_some();
+    let evidence = makefile.line(|line| compiles(line) || !is_beside && line.contains("$(MAKE) -C"))?;
     if sources_in_c(tree) == 0 {
         return None;
     }
@@ -224,12 +226,13 @@ const OTHERS: [&str; 10] = ["cargo", "go", "npm", "npx", "yarn", "pnpm", "tox", 
 
 /// True if all that a target does is to call these.
 fn calls_others(target: &Target) -> bool {
-    let program = |line: &String| {
-        let line = line.trim_start_matches(['@', '-', '+']).trim();
-        line.split_whitespace().find(|word| !word.contains('=')).map(str::to_owned)
-    };
-    !target.recipe.is_empty()
-        && target.recipe.iter().all(|line| program(line).is_some_and(|first| OTHERS.contains(&first.as_str())))
+    !target.recipe.is_empty() && target.recipe.iter().all(|line| calls_other(line))
+}
+
+/// True if a line of a recipe calls one of these.
+fn calls_other(line: &str) -> bool {
+    let line = line.trim_start_matches(['@', '-', '+']).trim();
+    line.split_whitespace().find(|word| !word.contains('=')).is_some_and(|first| OTHERS.contains(&first))
 }
 
 /// Adds the jobs that test. Returns whether there are any.
@@ -290,7 +293,8 @@ fn suites(tree: &Tree, makefile: &Makefile, make: &str, jobs: &mut Vec<JobDraft>
         );
     }
     let is_listed = make == "make" && listed::has_tests(tree, makefile, name);
-    if calls_others(target) {
+    // Of several programs, these cannot run under valgrind.
+    if target.recipe.iter().any(|line| calls_other(line)) {
         let job = JobDraft::command(name, [make, name]).after(&[needs]).within("1h");
         jobs.push(
             job.because(format!("saw {}: without valgrind, since another build system runs these tests", target.saw())),

@@ -66,7 +66,8 @@ const OF_SOMETHING_ELSE: [&str; 58] = [
     "dotnet",
 ];
 /// What the help of such an option says.
-const HELP_OF_SOMETHING_ELSE: [&str; 12] = [
+const HELP_OF_SOMETHING_ELSE: [&str; 13] = [
+    "reference implementation",
     "coverage",
     "crosscompil",
     "cross-compil",
@@ -127,6 +128,7 @@ mod tests {
             ("testdata_tests", "Run tests requiring the test data repository"),
             ("LAMP_BUILD_CONTAINER_TESTS", "Build and run container tests"),
             ("enable-fpe-check", "enable Floating Point Exception checks"),
+            ("reference-test", "Run test suite against reference implementation"),
             ("WITH_LATEST", ""),
         ] {
             assert!(!is_about_tests(name, help), "{name}");

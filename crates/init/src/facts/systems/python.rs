@@ -159,7 +159,7 @@ fn under_valgrind(suite: JobDraft, saw: &Saw) -> JobDraft {
 
 /// How an extension is built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Extension {
+pub(super) enum Extension {
     /// By setuptools or the like, from sources that the project names in C or C++.
     Declared,
     /// By another build system, which the backend calls.
@@ -185,7 +185,7 @@ pub(in crate::facts) fn backend(tree: &Tree) -> Option<(System, Saw)> {
 }
 
 /// Where an extension is declared, and how it is built.
-fn extension(tree: &Tree) -> Option<(Saw, Extension)> {
+pub(super) fn extension(tree: &Tree) -> Option<(Saw, Extension)> {
     let words = ["Extension(", "ext-modules", "cffi_modules", "cythonize("];
     for path in ["setup.py", "pyproject.toml"] {
         let text = tree.text(path).unwrap_or_default();
@@ -205,6 +205,29 @@ fn extension(tree: &Tree) -> Option<(Saw, Extension)> {
 
 /// Where packages are declared that the project needs when it runs.
 fn dependencies(tree: &Tree) -> Option<Saw> {
+    of_manifest(tree).or_else(|| of_setup(tree))
+}
+
+/// The same of setup.cfg and setup.py.
+fn of_setup(tree: &Tree) -> Option<Saw> {
+    ["setup.cfg", "setup.py"].into_iter().find_map(|path| {
+        let text = tree.text(path)?;
+        let lines: Vec<&str> = text.lines().collect();
+        let at = lines.iter().position(|line| {
+            line.split('=').next().is_some_and(|key| key.trim_start().trim_end().ends_with("install_requires"))
+        })?;
+        let value = lines[at].split_once("install_requires")?.1.trim_start().strip_prefix('=')?.trim();
+        let next = lines.get(at + 1).copied().unwrap_or_default();
+        let is_empty = match path {
+            "setup.cfg" => value.is_empty() && (next.trim().is_empty() || !next.starts_with([' ', '\t'])),
+            _ => value.starts_with("[]") || value.starts_with("()"),
+        };
+        (!is_empty).then(|| Saw::line(path, at + 1, lines[at]))
+    })
+}
+
+/// The same of pyproject.toml.
+fn of_manifest(tree: &Tree) -> Option<Saw> {
     let path = "pyproject.toml";
     let text = tree.text(path)?;
     let manifest: toml::Table = text.parse().ok()?;
@@ -280,6 +303,14 @@ mod tests {
             "[dependency-groups]\nbase = [\"hypothesis\"]\ntests = [{ include-group = \"base\" }, \"pympler\"]\n";
         assert_eq!(installed(group, &[]), "hypothesis pympler .");
         assert_eq!(installed("", &[("requirements/tests.txt", "")]), "-r requirements/tests.txt .");
+        assert_eq!(installed("", &[("requirements/pytest.txt", "")]), "-r requirements/pytest.txt .");
+        let of_developers = |text| [("requirements-dev.txt", text)];
+        assert_eq!(installed("", &of_developers("six\npytest >= 3.0\n")), "-r requirements-dev.txt .");
+        assert_eq!(installed("", &of_developers("ruff\n")), "");
+        assert_eq!(installed("", &[("setup.cfg", "[options]\ninstall_requires =\n    six >= 1.5\n")]), ".");
+        assert_eq!(installed("", &[("setup.cfg", "[options]\ninstall_requires =\nzip_safe = True\n")]), "");
+        assert_eq!(installed("", &[("setup.py", "setup(install_requires=[\"six\"])\n")]), ".");
+        assert_eq!(installed("", &[("setup.py", "setup(install_requires=[])\n")]), "");
         assert_eq!(installed("[dependency-groups]\ndev = [\"ruff\"]\n", &[]), "");
         assert_eq!(installed("[dependency-groups]\ndev = [\"pytest-mock\"]\n", &[]), "pytest-mock .");
         let poetry = "[tool.poetry.group.test.dependencies]\nvirtualenv = \">=20\"\n";

@@ -209,3 +209,22 @@ fn what_is_around_the_makefile_of_automake_is_none() {
     assert!(find(&Tree::from_texts(files)).is_some());
     assert!(find(&Tree::from_texts(files.into_iter().chain([("Makefile.am", "")]))).is_none());
 }
+
+#[test]
+fn a_suite_in_another_language_runs_without_memcheck() {
+    let checks = |recipe: &str| {
+        let makefile = format!("all: a\na: a.c\n\t$(CC) -o a a.c\ntest: a\n{recipe}");
+        let group = find(&Tree::from_texts([("Makefile", makefile.as_str()), ("a.c", "")])).unwrap();
+        group.jobs.iter().any(|job| job.name == "test" && job.memcheck)
+    };
+    assert!(checks("\tcppcheck -q .\n\t./a\n"));
+    assert!(!checks("\tcppcheck -q .\n\tgo test -v\n"));
+}
+
+#[test]
+fn a_makefile_beside_an_extension_of_python_has_to_compile_itself() {
+    let makefile = "build:\n\tpython3 setup.py build\n\t$(MAKE) -C docs\ntest: build\n\tpython3 -m pytest\n";
+    let files = [("Makefile", makefile), ("lamp/_c.c", ""), ("setup.py", "ext_modules=[Extension('_c')]\n")];
+    assert!(find(&Tree::from_texts(files)).is_none());
+    assert!(find(&Tree::from_texts(files.into_iter().take(2))).is_some());
+}

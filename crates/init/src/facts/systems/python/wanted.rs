@@ -4,6 +4,15 @@ use super::super::super::{Saw, packages};
 use super::poetry;
 use crate::tree::Tree;
 
+/// Lists of packages for developers.
+const FILES_OF_DEVELOPERS: [&str; 5] = [
+    "requirements-dev.txt",
+    "requirements_dev.txt",
+    "dev-requirements.txt",
+    "requirements/dev.txt",
+    "requirements/development.txt",
+];
+
 /// What pip has to install for the tests, as its arguments, and where that was seen.
 pub(super) fn wanted(tree: &Tree) -> Option<(Vec<String>, Saw)> {
     const NAMES: [&str; 5] = ["test", "tests", "testing", "unittest", "pytest"];
@@ -51,11 +60,21 @@ pub(super) fn wanted(tree: &Tree) -> Option<(Vec<String>, Saw)> {
         "test_requirements.txt",
         "requirements/test.txt",
         "requirements/tests.txt",
+        "requirements/testing.txt",
+        "requirements/pytest.txt",
         "tests/requirements.txt",
         "test/requirements.txt",
     ];
     if let Some(file) = tree.first(&files) {
         return Some((vec!["-r".to_owned(), file.to_owned()], Saw::file(file)));
+    }
+    let lists = |file: &&&str| {
+        let text = tree.text(file).unwrap_or_default();
+        has_pytest(&text.lines().map(|line| line.trim().to_owned()).collect::<Vec<_>>())
+    };
+    let of_developers = FILES_OF_DEVELOPERS.iter().find(lists);
+    if let Some(file) = of_developers {
+        return Some((vec!["-r".to_owned(), (*file).to_owned()], Saw::file(file)));
     }
     for name in OF_DEVELOPERS {
         let extra = extras.and_then(|extras| extras.get(name)?.as_array()).into_iter().flatten();
