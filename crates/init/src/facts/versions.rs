@@ -95,7 +95,16 @@ pub(super) fn find(tree: &Tree, git: &GitFacts, name: &str, system: Option<Syste
     let mut facts = VersionFacts::default();
     // A changelog is useful if the last release is found in it; without tags, the version of a file has to do.
     let first = places.first().map(|place| place.version.clone());
-    let mut wanted: Vec<(&str, &str)> = tags.iter().map(|(tag, _)| (tag.version.as_str(), tag.name)).collect();
+    // It may lack one that was made on a branch, or a candidate.
+    let earlier = tags.first().map(|(tag, _)| tags::before(git, tag)).unwrap_or_default();
+    let likely_tags = tags.iter().map(|(tag, _)| tag);
+    let mut wanted: Vec<(&str, &str)> = likely_tags
+        .clone()
+        .take(1)
+        .chain(&earlier)
+        .chain(likely_tags.skip(1))
+        .map(|tag| (tag.version.as_str(), tag.name))
+        .collect();
     if let (true, Some(version)) = (wanted.is_empty(), first.as_deref().or(declared.as_deref())) {
         wanted.push((version, ""));
     }
@@ -110,7 +119,8 @@ pub(super) fn find(tree: &Tree, git: &GitFacts, name: &str, system: Option<Syste
         if let Some((at, notes)) = found {
             let saw = format!("saw {path}:{} `{}`, the entry of {}", notes.line, notes.heading, wanted[at].0);
             facts.changelog = Some((path.to_owned(), saw));
-            likely = at;
+            facts.unusable_changelog = None;
+            likely = tags.iter().position(|(tag, _)| tag.name == wanted[at].1).unwrap_or(0);
             break;
         }
         let problem = match wanted.first().map(|wanted| read(*wanted)) {
@@ -184,6 +194,42 @@ mod tests {
         );
         let found = find(&Tree::default(), &git(&["v1.2.3", "v2.0.0"]), "lamp", None);
         assert_eq!(found.latest.as_deref(), Some("2.0.0"));
+    }
+
+    #[test]
+    fn a_changelog_may_lack_a_candidate_or_a_release_of_a_branch() {
+        let found = |text: &str, tags: &[&str]| {
+            let tree = Tree::from_texts([("NEWS", "see CHANGES\n"), ("CHANGES.rst", text)]);
+            let found = find(&tree, &git(tags), "lamp", None);
+            (found.changelog.map(|(path, _)| path), found.latest, found.unusable_changelog)
+        };
+        let text =
+            "Changes\n=======\n\n8.5 (unreleased)\n----------------\n\n8.4 (2026-01-02)\n----------------\n\n- One.\n";
+        let path = Some("CHANGES.rst".to_owned());
+        assert_eq!(found(text, &["8.4.1a1", "8.4", "8.3"]), (path.clone(), Some("8.4.1a1".to_owned()), None));
+        let branch = "Changes\n=======\n\n3.17.0\n------\n\n- One.\n\n3.16.2\n------\n\n- Old.\n";
+        let tags = ["3.16.2", "3.17.1", "3.17.0"];
+        assert_eq!(found(branch, &tags), (path, Some("3.17.1".to_owned()), None));
+        // One that nobody writes any more is not used.
+        let old = "1.0\n---\n\n- One.\n";
+        let many = ["1.4", "1.3", "1.2", "1.1.1", "1.1", "1.0"];
+        assert_eq!(found(old, &many).0, None);
+    }
+
+    #[test]
+    fn versions_are_found_in_scripts_modules_and_variables() {
+        for (path, text, line) in [
+            ("version.sh", "#!/bin/sh\nVERSION=1.23.1\n", "VERSION={version}"),
+            ("lamp.py", "import os\n__version__ = \"1.23.1\"\n", "__version__ = \"{version}\""),
+            ("CMakeLists.txt", "project(lamp C)\nset(VERSION 1.23.1)\n", "set(VERSION {version})"),
+        ] {
+            let tree = Tree::from_texts([(path, text), ("setup.py", "")]);
+            let places = find(&tree, &git(&["v1.23.1"]), "lamp", None).places;
+            assert_eq!(places.iter().map(|place| place.path.as_str()).collect::<Vec<_>>(), [path]);
+            assert_eq!(places[0].line.as_deref(), Some(line));
+        }
+        let tree = Tree::from_texts([(".tarball-version", "1.0.0-beta1\n")]);
+        assert_eq!(find(&tree, &git(&["v1.0.0-beta1"]), "lamp", None).places.len(), 1);
     }
 
     #[test]

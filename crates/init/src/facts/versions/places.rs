@@ -80,7 +80,7 @@ pub(super) fn find(tree: &Tree, git: &GitFacts) -> Vec<VersionPlace> {
             });
         }
     }
-    for path in ["Makefile", "GNUmakefile", "setup.py", "config.mk", "dist.ini"] {
+    for path in ["Makefile", "GNUmakefile", "setup.py", "config.mk", "dist.ini", "version.sh"] {
         let Some(text) = tree.text(path) else { continue };
         let assigned = text.lines().enumerate().find_map(|(number, line)| Some((number + 1, assigned(line)?)));
         places.extend(assigned.and_then(|(number, version)| on_line(path, &text, number, version)));
@@ -94,6 +94,7 @@ pub(super) fn find(tree: &Tree, git: &GitFacts) -> Vec<VersionPlace> {
     // A package of Python may have parts with versions of their own.
     let is_released = |place: &VersionPlace| super::is_tagged(git, &place.version);
     let alone = places.is_empty();
+    places.extend(of_cmake(tree).filter(|place| alone || is_released(place)));
     places.extend(of_modules.filter(|place| alone || is_released(place)).take(1));
     places
 }
@@ -112,6 +113,19 @@ pub(super) fn compare(places: &mut Vec<VersionPlace>, latest: Option<&str>) {
     }
     // The first version file names the version of a trial, so one that agrees with the tags comes first.
     places.sort_by_key(|place| !same_form(latest, &place.version));
+}
+
+/// The version that `CMakeLists.txt` sets as a whole: `set(VERSION 1.2.3)`.
+fn of_cmake(tree: &Tree) -> Option<VersionPlace> {
+    let path = "CMakeLists.txt";
+    let text = tree.text(path)?;
+    calls(&text, "set").into_iter().find_map(|call| {
+        let words = call.words();
+        let (name, version) = (words.first()?, words.get(1)?);
+        let is_own =
+            ["VERSION", "PROJECT_VERSION", "PACKAGE_VERSION", "CPACK_PACKAGE_VERSION"].contains(&name.as_str());
+        if is_own && version.contains('.') { on_line(path, &text, call.line, version) } else { None }
+    })
 }
 
 /// The version of `package.json`.
@@ -153,6 +167,11 @@ fn modules(tree: &Tree) -> Vec<(String, String)> {
     let names = ["__init__.py", "_version.py", "version.py", "__about__.py", "__version__.py"];
     let of_tests = |path: &str| path.split('/').any(|part| ["test", "tests", "docs", "examples"].contains(&part));
     let mut paths: Vec<&str> = names.iter().flat_map(|name| tree.named(name)).collect();
+    // A package may be a single module.
+    let says =
+        |path: &&str| tree.text(path).is_some_and(|text| text.lines().any(|line| line.starts_with("__version__")));
+    let alone = tree.with_extension(&[".py"]).filter(|path| !path.contains('/')).filter(says);
+    paths.extend(alone.filter(|path| !names.contains(path)));
     paths.retain(|path| path.matches('/').count() <= 2 && !of_tests(path));
     paths.sort_by_key(|path| path.matches('/').count());
     paths.into_iter().take(20).filter_map(|path| Some((path.to_owned(), tree.text(path)?))).collect()

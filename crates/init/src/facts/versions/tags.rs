@@ -60,6 +60,18 @@ pub(super) fn find<'g>(git: &'g GitFacts, known: Known) -> Vec<(VersionTag<'g>, 
     found.into_iter().map(|tag| (tag.clone(), why(&tag))).collect()
 }
 
+/// How many releases before the last one a changelog may lack.
+const MOST_BEFORE: usize = 3;
+
+/// The tags of the same form that come before one in the order of versions, the highest first.
+pub(super) fn before<'g>(git: &'g GitFacts, last: &VersionTag) -> Vec<VersionTag<'g>> {
+    let all = git.tags.iter().filter_map(|tag| split(tag)).filter(|tag| tag.pattern == last.pattern);
+    let mut found: Vec<VersionTag> = all.filter(|tag| compare(&tag.version, &last.version) == Ordering::Less).collect();
+    found.sort_by(|one, other| compare(&other.version, &one.version));
+    found.truncate(MOST_BEFORE);
+    found
+}
+
 /// True if nothing but usual words stands before the version, or the name of the project: `v`, `release-`, `jq-`.
 fn is_own(pattern: &str, names: &[String]) -> bool {
     let before = pattern.split('{').next().unwrap_or_default().to_ascii_lowercase();
