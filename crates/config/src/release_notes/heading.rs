@@ -45,9 +45,10 @@ pub(super) fn bare(word: &str) -> &str {
     word.strip_prefix(['v', 'V']).filter(|rest| rest.starts_with(|c: char| c.is_ascii_digit())).unwrap_or(word)
 }
 
-/// Whether a bare word looks like a version: it begins with a digit, and is neither a plain number nor a date.
+/// Whether a bare word looks like a version: it begins with a digit, and is neither a plain number nor a date, nor a series such
+/// as `1.2.x`.
 pub(super) fn is_version(word: &str) -> bool {
-    word.starts_with(|c: char| c.is_ascii_digit()) && word.contains('.') && !is_date(word)
+    word.starts_with(|c: char| c.is_ascii_digit()) && word.contains('.') && !is_date(word) && !word.ends_with(".x")
 }
 
 /// Whether a bare word is a date, such as `2026-06-01`, `2026.06.01` or `1.6.2026`.

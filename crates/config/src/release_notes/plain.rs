@@ -5,7 +5,7 @@ use super::Document;
 use super::heading::{Heading, bare, is_date, is_version, may_follow, words};
 
 /// The longest line of plain text that may be a heading.
-const LONGEST: usize = 100;
+const LONGEST: usize = 120;
 
 /// Words that may come before the version in a heading of plain text.
 const BEFORE: [&str; 27] = [
@@ -85,6 +85,8 @@ fn markdown(text: &str) -> String {
     let starred = |line: &str| line.strip_prefix("* ").is_some_and(is_title);
     let first = lines.iter().find(|line| starred(line) || is_title(line));
     let stars = first.is_some_and(|line| starred(line));
+    let items = if first.is_none() { items(&lines) } else { None };
+    let bold = lines.iter().filter_map(|line| bold(line)).count() > 1;
     for (index, line) in lines.iter().enumerate() {
         let is_first = index == 0 || at(index - 1).trim().is_empty();
         let over = index > 0 && is_line(at(index - 1));
@@ -109,6 +111,10 @@ fn markdown(text: &str) -> String {
                 || at(index + 1).trim().is_empty()
                     && next.is_some_and(|next| marked(at(next), '*').is_none_or(|(other, _)| other > level));
             out[index] = if is_section { format!("{} {title}", "#".repeat(level)) } else { format!("- {title}") };
+        } else if let Some(title) = items.and_then(|start| line.strip_prefix(start)).filter(|title| is_title(title)) {
+            out[index] = format!("## {title}");
+        } else if let Some(title) = self::bold(line).filter(|_| bold) {
+            out[index] = format!("## {title}");
         } else if is_first && is_title(line) {
             out[index] = format!("## {line}");
         } else if let Some(title) = framed(line).filter(|title| is_title(title)) {
@@ -124,6 +130,26 @@ fn marked(line: &str, letter: char) -> Option<(usize, &str)> {
     let level = line.len() - rest.len();
     let title = rest.strip_prefix(' ')?.trim();
     ((1..=6).contains(&level) && !title.is_empty()).then_some((level, title))
+}
+
+/// What the items of a list begin with that are the releases: `    - ` of `    - 1.2.3 [Sunday, July 19, 2026]`.
+fn items<'t>(lines: &[&'t str]) -> Option<&'t str> {
+    let split = |line: &'t str| {
+        let indent = line.len() - line.trim_start().len();
+        let rest = line.get(indent..)?;
+        rest.starts_with(['-', '*', '+', '•']).then_some(())?;
+        line.split_at_checked(indent + rest.find(' ')? + 1)
+    };
+    let all = || lines.iter().copied().filter_map(split);
+    let (start, _) = all().find(|(_, title)| is_title(title))?;
+    let same = || all().filter(|(other, _)| *other == start);
+    let releases = same().filter(|(_, title)| is_title(title)).count();
+    (releases > 1 && releases * 2 > same().count()).then_some(start)
+}
+
+/// The heading of a release in a bold line of its own: `**2024-01-02 - lamp 1.2.3 - "Bright"**`.
+fn bold(line: &str) -> Option<&str> {
+    line.trim_end().strip_prefix("**")?.strip_suffix("**").filter(|title| is_title(title))
 }
 
 /// The text between two rows of dashes: `----- version 1.2.3 -----`.
@@ -150,7 +176,10 @@ fn title(line: &str) -> Option<&str> {
     // `Fri Aug 7, 2020: Released lamp 1.2.3`, `2024-01-02 -- 1.2.3`
     let all = all.get(date_words(&all)..)?;
     let place = all.iter().position(|word| version_of(word).is_some())?;
-    let may_begin = |word: &&str| BEFORE.contains(&bare(word).trim_start_matches('[').to_lowercase().as_str());
+    let may_begin = |word: &&str| {
+        let word = bare(word).trim_start_matches('[').to_lowercase();
+        BEFORE.contains(&word.as_str()) || !word.contains(char::is_alphanumeric)
+    };
     // One word may be the name of the project.
     let begins = all[..place].iter().filter(|word| !may_begin(word)).count() <= 1 && place <= 6;
     let rest = &all[place + 1..];
@@ -245,6 +274,12 @@ mod tests {
             ("2024-01-02 -- 1.2.3", "2023-01-02 -- 1.2.2"),
             ("\t----- version 1.2.3 ------", "\t----- version 1.2.2 ------"),
             ("lamp v1.2.3 Mai Tai", "lamp v1.2.2 Blue Hawaii"),
+            ("* Versions:\n    - 1.2.3 [Sunday, July 19, 2026]", "    - 1.2.2 [Tuesday, March 31, 2026]"),
+            ("+ lamp 1.2.3 (2024-01-02):", "+ lamp 1.2.2 (2023-01-02):"),
+            (
+                "lamp 1.2.x\n----------\n\n**2024-01-02  -  lamp 1.2.3  -  \"Bright\"**",
+                "**2023-01-02  -  lamp 1.2.2  -  \"Dim\"**",
+            ),
             // Older entries are in another notation.
             ("1.2.3 (2024-01-02)", "1.2.2\n====="),
             ("== 1.2.3 ==", "== 1.2.2 =="),
