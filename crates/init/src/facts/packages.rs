@@ -1,4 +1,7 @@
-//! The Debian packages that a project says that it needs: in its workflows, the scripts that these call, and in `debian/control`.
+//! The Debian packages that a project says that it needs: in its workflows, the scripts that these call, in
+//! `debian/control`, and the libraries for tests that its build system looks for.
+
+mod libraries;
 
 use std::collections::BTreeMap;
 
@@ -57,6 +60,9 @@ pub(super) fn find(tree: &Tree) -> Vec<Package> {
             }
             found.entry(name).or_insert_with(|| Saw::line(path, line, &row));
         }
+    }
+    for (name, saw) in libraries::for_tests(tree) {
+        found.entry(name.to_owned()).or_insert(saw);
     }
     found.into_iter().map(|(name, saw)| Package { name, saw }).collect()
 }
