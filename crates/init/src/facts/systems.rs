@@ -1,6 +1,7 @@
 //! The build systems of a project, and which of them is declared.
 
 mod autotools;
+mod beside;
 mod called;
 mod cargo;
 mod cmake;
@@ -157,10 +158,11 @@ fn only_for(group: &Group, saw: &Saw) -> String {
     format!("{} ({}): saw {saw}, which calls it to build the extension", group.system.name(), group.because)
 }
 
-/// The same with the script by which the project's workflows test, if it has no other tests.
+/// The same with the script by which the project's workflows test, or a directory of tests, if it has no other tests.
 fn with_suite(tree: &Tree, mut group: Group) -> Group {
     let build = matches!(group.system, System::Meson | System::Cmake).then(|| build_directory(tree));
-    let suite = if group.has_tests { None } else { called::suite(tree, build.as_deref()) };
+    let beside = || beside::suite(tree).filter(|_| build.is_none());
+    let suite = if group.has_tests { None } else { called::suite(tree, build.as_deref()).or_else(beside) };
     group.has_tests |= suite.is_some();
     group.jobs.extend(suite);
     group

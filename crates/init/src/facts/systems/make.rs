@@ -12,7 +12,7 @@ use crate::tree::{Kind, Tree};
 use drydock_base::exec;
 
 /// Targets that run a suite, the better first.
-const SUITES: [&str; 13] = [
+pub(super) const SUITES: [&str; 13] = [
     "check",
     "test",
     "tests",
