@@ -1,6 +1,7 @@
 //! Python: setuptools, extensions in C, pytest.
 
 mod cython;
+mod members;
 mod poetry;
 mod wanted;
 mod workspace;
@@ -35,9 +36,11 @@ pub(super) fn find(tree: &Tree, alone: bool, others: &[Group]) -> Option<Group> 
     };
     let dependencies = dependencies(tree);
     let wanted = wanted(tree);
+    let members = members::find(tree);
     // The environment of uv has the package with all that its tests need, and what a backend of its own makes.
     let by_uv = tree.has("uv.lock") && extension.as_ref().is_none_or(|(_, kind)| *kind == Extension::Backend);
-    let is_installed = !by_uv && (extension.is_some() || alone && (dependencies.is_some() || wanted.is_some()));
+    let is_installed =
+        !by_uv && (extension.is_some() || alone && (dependencies.is_some() || wanted.is_some() || members.is_some()));
     // Tests inside of a package would find the package in the sources, which has no extension: those of the installed copy run.
     let package = if is_named { at.rsplit_once('/').map(|(package, _)| package) } else { Some(at.as_str()) };
     let is_inside = source == "." && package.is_some_and(|package| tree.has(&format!("{package}/__init__.py")));
@@ -50,13 +53,19 @@ pub(super) fn find(tree: &Tree, alone: bool, others: &[Group]) -> Option<Group> 
         // Beside another build system, `build` is that one's.
         let name = if alone { "build" } else { "extension" };
         let before = if extension.is_some() { cython::before(tree) } else { cython::Before::default() };
-        let job = JobDraft::command(name, words.chain(own.is_none().then(|| ".".to_owned()))).within("1h");
+        let own = match (&members, own) {
+            (Some((members, _)), _) => members.clone(),
+            (None, None) => vec![".".to_owned()],
+            (None, Some(_)) => Vec::new(),
+        };
+        let job = JobDraft::command(name, words.chain(own)).within("1h");
         let mut job = before.prepare(job);
         jobs.extend(before.jobs);
         job.comments.extend(extension.iter().map(|(saw, kind)| match kind {
             Extension::Declared => format!("saw {saw}: an extension in C"),
             Extension::Backend => format!("saw {saw}: it builds an extension"),
         }));
+        job.comments.extend(members.iter().map(|(_, saw)| format!("saw {saw}, and no package at the top")));
         job.comments.extend(dependencies.iter().map(|saw| format!("saw {saw}: packages that it needs")));
         job.comments.extend(wanted.iter().map(|(_, saw)| format!("saw {saw}: what its tests need")));
         job.comments.push(

@@ -4,6 +4,8 @@ use super::super::super::{Saw, packages};
 use super::poetry;
 use crate::tree::Tree;
 
+/// Names of what a package has for its tests.
+pub(super) const NAMES: [&str; 5] = ["test", "tests", "testing", "unittest", "pytest"];
 /// Lists of packages for developers.
 const FILES_OF_DEVELOPERS: [&str; 5] = [
     "requirements-dev.txt",
@@ -15,7 +17,6 @@ const FILES_OF_DEVELOPERS: [&str; 5] = [
 
 /// What pip has to install for the tests, as its arguments, and where that was seen.
 pub(super) fn wanted(tree: &Tree) -> Option<(Vec<String>, Saw)> {
-    const NAMES: [&str; 5] = ["test", "tests", "testing", "unittest", "pytest"];
     // Of those for developers, much is not for the tests; without others, they are the ones that pytest is in.
     const OF_DEVELOPERS: [&str; 3] = ["dev", "develop", "development"];
     let has_pytest = |words: &[String]| words.iter().any(|word| word.starts_with("pytest"));
