@@ -13,6 +13,21 @@ const MODULE: &str = "drydock_pytest_list";
 const PLUGIN: &str = r#"
 import json, os
 
+# pytest has not yet begun to capture what tests print.
+stderr = os.dup(2)
+broken = []
+
+def pytest_collectreport(report):
+    if report.failed:
+        said = str(report.longrepr).strip().splitlines()
+        errors = [line[1:].strip() for line in said if line.startswith('E ')]
+        broken.append('%s: %s' % (report.nodeid, (errors or said[-1:] or ['cannot be collected'])[0]))
+
+# Python and pytest may have warned of other things before.
+def pytest_unconfigure(config):
+    for line in broken[:3]:
+        os.write(stderr, (line + '\n').encode('utf-8', 'replace'))
+
 # The limit of tests without a mark, as pytest-timeout finds it (its `get_env_settings`): its option, its variable, its setting.
 def usual_limit(config):
     if not config.pluginmanager.hasplugin('timeout'):

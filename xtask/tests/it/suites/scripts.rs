@@ -102,6 +102,20 @@ fn a_test_whose_path_is_a_file_of_data_runs_by_its_name() {
 }
 
 #[test]
+fn the_reason_why_pytest_cannot_collect_is_named_below_other_chatter() {
+    if !need_tool("pytest-3", "python3-pytest") {
+        return;
+    }
+    let project = Project::new()
+        .file("tests/test_a.py", "import no_such_lamp\n")
+        .file("conftest.py", "import os\nos.write(2, b'warning: this is old\\n')\n")
+        .jobs("defaults: {memory: 64MiB}\njobs:\n  suite: {for-each: {pytest: tests}}\n");
+    let finished = run(&project);
+    let wanted = "tests/test_a.py: ModuleNotFoundError: No module named 'no_such_lamp'";
+    assert!(finished.stdout.contains(wanted), "{}", finished.transcript());
+}
+
+#[test]
 fn a_test_without_a_mark_has_the_usual_limit_of_pytest_timeout() {
     let has_plugin = || printed(std::path::Path::new("/"), &["pytest-3", "--timeout=9", "--version"]).code() == 0;
     if !need_tool("pytest-3", "python3-pytest")
