@@ -181,6 +181,40 @@ fn the_next_command_is_one_that_works() {
 }
 
 #[test]
+fn archives_have_the_version_that_git_tells_a_clone() {
+    if !needed(&[("cmake", "cmake")]) {
+        return;
+    }
+    let cmake = "cmake_minimum_required(VERSION 3.13)\n\
+                 if(EXISTS ${CMAKE_SOURCE_DIR}/.tarball-version)\n  file(READ .tarball-version LAMP)\n\
+                 else()\n  execute_process(COMMAND git describe OUTPUT_VARIABLE LAMP)\nendif()\n\
+                 project(lamp C)\nmessage(STATUS \"this is lamp ${LAMP}\")\nadd_executable(lamp lamp.c)\n";
+    let project = project(&[("CMakeLists.txt", cmake), FILES[1]]);
+    let at = project.path();
+    git(at, &["tag", "v1.0"]);
+    let finished = init(&project, &[]);
+    assert_eq!(finished.code(), 0, "{}", finished.transcript());
+    let release = read(&at.join("packaging/release.yaml"));
+    assert!(release.contains("  derived:\n    # saw CMakeLists.txt:2 `if(EXISTS"), "{release}");
+    git(at, &["add", "--all"]);
+    git(at, &["commit", "--quiet", "-m", "declare"]);
+    let built = project.xtask(&["release", "build", "--untagged"]).run();
+    assert_eq!(built.code(), 0, "{}", built.transcript());
+    let dist = fs::read_dir(project.state().join("dist")).unwrap().next().unwrap().unwrap();
+    let version = dist.file_name().into_string().unwrap();
+    assert!(version.starts_with("1.0+git"), "{version}");
+    let run = |program: &str, arguments: &[&str]| {
+        let output = std::process::Command::new(program).args(arguments).current_dir(dist.path()).output().unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let archives = fs::read_dir(dist.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let archive = archives.into_iter().find(|name| name.ends_with(".tar.xz")).unwrap();
+    run("tar", &["-xf", &archive]);
+    let configured = run("cmake", &["-S", archive.strip_suffix(".tar.xz").unwrap(), "-B", "b"]);
+    assert!(configured.contains(&format!("this is lamp {version}\n")), "{configured}");
+}
+
+#[test]
 fn a_runner_gets_uv_where_the_project_needs_it() {
     if !needed(&[]) {
         return;
