@@ -1,5 +1,5 @@
 //! The Debian packages that a project says that it needs: in its workflows, the scripts that these call, in
-//! `debian/control`, and the libraries for tests that its build system looks for.
+//! `debian/control`, and the libraries that its build system looks for.
 
 mod libraries;
 
@@ -61,7 +61,7 @@ pub(super) fn find(tree: &Tree) -> Vec<Package> {
             found.entry(name).or_insert_with(|| Saw::line(path, line, &row));
         }
     }
-    for (name, saw) in libraries::for_tests(tree) {
+    for (name, saw) in libraries::find(tree) {
         found.entry(name.to_owned()).or_insert(saw);
     }
     found.into_iter().map(|(name, saw)| Package { name, saw }).collect()
