@@ -93,6 +93,16 @@ fn argument(tree: &Tree, path: &str, names: &[&str]) -> Option<String> {
     })
 }
 
+/// The first of the headers that configure makes: only its template comes from autoheader.
+fn first_header(tree: &Tree, path: &str) -> Option<String> {
+    let text = tree.text(path)?;
+    ["AC_CONFIG_HEADERS", "AC_CONFIG_HEADER", "AM_CONFIG_HEADER"].iter().find_map(|name| {
+        let call = super::calls::calls(&text, name).into_iter().next()?;
+        let first = call.arguments().into_iter().next()?.split_whitespace().next()?.to_owned();
+        (!first.contains('$')).then_some(first)
+    })
+}
+
 /// `configure` and what comes with it, where git has it not.
 fn autoconf(tree: &Tree, group: &Group) -> Option<GeneratorDraft> {
     let bootstrap = group.jobs.iter().find(|job| job.name == "bootstrap")?;
@@ -115,7 +125,7 @@ fn autoconf(tree: &Tree, group: &Group) -> Option<GeneratorDraft> {
         outputs.extend(makefiles.iter().map(at));
     }
     // A template that autoheader writes.
-    if let Some(header) = argument(tree, path, &["AC_CONFIG_HEADERS", "AC_CONFIG_HEADER", "AM_CONFIG_HEADER"]) {
+    if let Some(header) = first_header(tree, path) {
         let template = header.split_once(':').map_or_else(|| format!("{header}.in"), |(_, input)| input.to_owned());
         outputs.push(template);
     }
@@ -353,7 +363,7 @@ mod tests {
     #[test]
     fn what_autoconf_writes_is_derived_where_git_has_it_not() {
         let configure = "AC_INIT([a],[1.0])\nAC_CONFIG_AUX_DIR([build-aux])\nAC_CONFIG_MACRO_DIR([m4])\n\
-                         AM_INIT_AUTOMAKE([foreign])\nLT_INIT\nAC_CONFIG_HEADERS([src/config.h])\n";
+                         AM_INIT_AUTOMAKE([foreign])\nLT_INIT\nAC_CONFIG_HEADERS([src/config.h\n  src/other.h])\n";
         let found = drafts([("configure.ac", configure), ("Makefile.am", ""), ("src/Makefile.am", "")]);
         assert_eq!(
             found[0].outputs,
