@@ -98,9 +98,11 @@ pub struct Facts {
     pub archives: Vec<ArchiveFact>,
     /// The repository.
     pub git: GitFacts,
+    /// Two paths that differ only in case.
+    pub same_names: Option<(String, String)>,
     /// True if the project has submodules.
     pub submodules: bool,
-    /// Where a recipe of make takes packages from the network.
+    /// Where a recipe of make, or CMake, takes something from the network.
     pub fetches: Option<Saw>,
     /// Remarks for the user that concern no declaration.
     pub remarks: Vec<String>,
@@ -161,11 +163,13 @@ impl Facts {
             workflows: packages::workflows(tree).map(str::to_owned).collect(),
             dockerfiles: dockerfiles.filter(|path| tree.has(path)).map(str::to_owned).collect(),
             debian: debian::find(tree),
+            same_names: attributes::same_names(tree),
             submodules: tree.has(".gitmodules"),
-            fetches: groups
-                .first()
-                .filter(|group| group.system == System::Make)
-                .and_then(|group| fetches::find(tree, &group.directory)),
+            fetches: groups.first().and_then(|group| match group.system {
+                System::Make => fetches::find(tree, &group.directory),
+                System::Cmake => fetches::of_cmake(tree, group),
+                System::Meson | System::Autotools | System::Cargo | System::Python | System::Perl => None,
+            }),
             groups,
             unused,
             remarks,

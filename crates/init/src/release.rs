@@ -23,6 +23,10 @@ pub fn text(facts: &Facts, head: &[String]) -> String {
         let why = "saw .gitmodules: the archives have the files of submodules, at the commits that are pinned";
         source.push(Field::word("submodules", "true").because([why]));
     }
+    if let Some((one, other)) = &facts.same_names {
+        let why = format!("saw {one} and {other}, which Windows and macOS cannot tell apart");
+        source.push(Field::word("portable-names", "false").because([why]));
+    }
     if !facts.generators.is_empty() {
         let all = facts.generators.iter().map(generator);
         source.push(Field::new("derived", Value::Map(all.collect())));
@@ -31,7 +35,9 @@ pub fn text(facts: &Facts, head: &[String]) -> String {
         fields.push(Field::new("source", Value::Map(source)));
     }
     let network = facts.fetches.as_ref().map(|saw| {
-        format!("no offline proof is declared: saw {saw}, which takes packages from the network unless `source.vendor` ships them")
+        let unless =
+            if saw.text.to_ascii_lowercase().contains("cargo") { " unless `source.vendor` ships them" } else { "" };
+        format!("no offline proof is declared: saw {saw}, which takes files from the network{unless}")
     });
     fields.push(archives(facts).because(scripts).because(network));
     fields.extend(offline_proof(facts));

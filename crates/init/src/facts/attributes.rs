@@ -1,7 +1,24 @@
-//! Lines of `.gitattributes` with which archives cannot be what the project wants.
+//! What keeps archives from being what the project wants: lines of `.gitattributes`, and names of files.
+
+use std::collections::BTreeMap;
 
 use super::Saw;
 use crate::tree::Tree;
+
+/// Two paths that are the same where case does not count, as on Windows and macOS.
+pub(super) fn same_names(tree: &Tree) -> Option<(String, String)> {
+    let mut known: BTreeMap<String, &str> = BTreeMap::new();
+    for path in tree.paths() {
+        // Those of directories, too.
+        for end in path.match_indices('/').map(|(at, _)| at).chain([path.len()]) {
+            let part = &path[..end];
+            if let Some(other) = known.insert(part.to_lowercase(), part).filter(|other| *other != part) {
+                return Some((other.to_owned(), part.to_owned()));
+            }
+        }
+    }
+    None
+}
 
 /// What to change, one sentence each.
 pub(super) fn remarks(tree: &Tree) -> Vec<String> {
@@ -28,6 +45,14 @@ pub(super) fn remarks(tree: &Tree) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_that_differ_only_in_case_are_seen() {
+        let same = |paths: [&str; 2]| same_names(&Tree::from_texts(paths.map(|path| (path, ""))));
+        assert_eq!(same(["t/lamp-C.test", "t/lamp-c.test"]), Some(("t/lamp-C.test".into(), "t/lamp-c.test".into())));
+        assert_eq!(same(["Docs/a", "docs/b"]), Some(("Docs".into(), "docs".into())));
+        assert_eq!(same(["t/Makefile", "Makefile"]), None);
+    }
 
     #[test]
     fn attributes_that_make_archives_impossible_are_reported() {

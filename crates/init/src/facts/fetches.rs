@@ -1,9 +1,11 @@
-//! Recipes of make that take something from the network while the project is built.
+//! Recipes of make, and calls of CMake, that take something from the network while the project is built.
 
 use std::collections::BTreeSet;
 
-use super::Saw;
+use super::calls::calls;
 use super::make_rules;
+use super::systems::part;
+use super::{Group, Saw};
 use crate::tree::Tree;
 
 /// Parts of recipes that take packages from the network.
@@ -67,6 +69,31 @@ pub(super) fn find(tree: &Tree, directory: &str) -> Option<Saw> {
     }
     let mut lines = reached.iter().flat_map(|rule| rule.recipe.iter().map(|line| (&rule.path, line)));
     lines.find(|(_, (_, line))| is_fetch(line)).map(|(path, (number, line))| Saw::line(path, *number, line))
+}
+
+/// Where CMake takes sources from the network while it configures or builds, in what is built by default.
+pub(super) fn of_cmake(tree: &Tree, group: &Group) -> Option<Saw> {
+    // Where an option switched the tests on, they are not built by default.
+    let switches =
+        |word: &String| word.starts_with("-D") && word.to_ascii_uppercase().contains("TEST") && word.ends_with("=ON");
+    let is_default = !group.jobs.iter().any(|job| job.name == "configure" && job.run.iter().any(switches));
+    let start = if group.directory.is_empty() { String::new() } else { format!("{}/", group.directory) };
+    let is_built = |path: &&str| {
+        let Some(own) = path.strip_prefix(&start) else { return false };
+        let directory = own.rsplit_once('/').map_or("", |(directory, _)| directory);
+        let is_of_tests = directory.split('/').any(|part| ["test", "tests"].contains(&part));
+        !part::is_beside(directory) || is_of_tests && is_default
+    };
+    let files = tree.named("CMakeLists.txt").into_iter().chain(tree.with_extension(&[".cmake"])).filter(is_built);
+    files.take(200).find_map(|path| {
+        let text = tree.text(path)?;
+        ["FetchContent_Declare", "ExternalProject_Add", "CPMAddPackage"].iter().find_map(|name| {
+            let is_remote =
+                |inside: &str| ["http", "git@", "GITHUB_REPOSITORY", "gh:"].iter().any(|sign| inside.contains(sign));
+            let call = calls(&text, name).into_iter().find(|call| is_remote(&call.inside))?;
+            Some(Saw::line(path, call.line, &format!("{name}({})", call.inside)))
+        })
+    })
 }
 
 /// True for a line of a recipe that takes something from the network.
@@ -146,6 +173,27 @@ mod tests {
         let more = [("a.c", ""), ("tools/Makefile", "x:\n\tpip install y\n")];
         let tree = Tree::from_texts([("Makefile", makefile)].into_iter().chain(more));
         find(&tree, "").and_then(|saw| saw.line)
+    }
+
+    #[test]
+    fn what_cmake_fetches_by_default_counts() {
+        let fetch = "FetchContent_Declare(check GIT_REPOSITORY https://example.org/check.git)\n";
+        let found = |path: &str, top: &str| {
+            let own = format!("project(a C)\nenable_testing()\nadd_test(a a)\n{top}");
+            let own = if path == "CMakeLists.txt" { format!("{own}{fetch}") } else { own };
+            let files =
+                [("CMakeLists.txt", own.as_str()), (path, if path == "CMakeLists.txt" { own.as_str() } else { fetch })];
+            let facts = crate::facts::Facts::find(&Tree::from_texts(files), &crate::facts::GitFacts::default());
+            facts.fetches.map(|saw| saw.path)
+        };
+        assert_eq!(found("CMakeLists.txt", "").as_deref(), Some("CMakeLists.txt"));
+        assert_eq!(found("tests/CMakeLists.txt", "").as_deref(), Some("tests/CMakeLists.txt"));
+        assert_eq!(found("tests/CMakeLists.txt", "option(A_BUILD_TESTS \"tests\" OFF)\n"), None);
+        assert_eq!(found("bench/CMakeLists.txt", ""), None);
+        assert_eq!(
+            found("cmake/x.cmake", "ExternalProject_Add(local SOURCE_DIR x)\n").as_deref(),
+            Some("cmake/x.cmake")
+        );
     }
 
     #[test]
