@@ -111,6 +111,9 @@ fn autoconf(tree: &Tree, group: &Group) -> Option<GeneratorDraft> {
     let makefiles: Vec<&str> = tree.named("Makefile.am").into_iter().chain(tree.named("GNUmakefile.am")).collect();
     let texts: Vec<String> = makefiles.iter().filter_map(|path| tree.text(path)).collect();
     let says = |word: &str| texts.iter().any(|text| text.contains(word));
+    let text = tree.text(path).unwrap_or_default();
+    let code = || text.lines().filter(|line| !line.trim_start().starts_with("dnl"));
+    let mentions = |name: &str| code().any(|line| line.contains(name));
     let automake = has(&["AM_INIT_AUTOMAKE"]);
     let libtool = has(&["LT_INIT", "AC_PROG_LIBTOOL", "AM_PROG_LIBTOOL", "LT_CONFIG_LTDL_DIR"]);
     let gettext = has(&["AM_GNU_GETTEXT"]);
@@ -138,7 +141,8 @@ fn autoconf(tree: &Tree, group: &Group) -> Option<GeneratorDraft> {
         (libtool || has(&["AC_CANONICAL_", "AC_CANONICAL"]), "config.guess"),
         (libtool || has(&["AC_CANONICAL_", "AC_CANONICAL"]), "config.sub"),
         (libtool, "ltmain.sh"),
-        (automake && has(&["AM_PROG_AR"]), "ar-lib"),
+        // Usually within `m4_ifdef`.
+        (automake && mentions("AM_PROG_AR"), "ar-lib"),
         (automake && texts.iter().any(|text| runs_tests(text)) && !options.contains("serial-tests"), "test-driver"),
         (automake && (says(".y ") || says(".l ") || says(".y\n") || says(".l\n")), "ylwrap"),
         (automake && has(&["AM_PATH_PYTHON"]) && says("_PYTHON"), "py-compile"),
@@ -160,6 +164,7 @@ fn autoconf(tree: &Tree, group: &Group) -> Option<GeneratorDraft> {
     if let (true, Some(directory)) = (libtool || gettext, macros) {
         outputs.push(format!("{directory}/*.m4"));
     }
+    outputs.extend(mentions("AX_CODE_COVERAGE").then(|| "aminclude_static.am".to_owned()));
     let included = included(tree, path);
     outputs.extend(included.iter().map(|(file, _)| file.clone()));
     if gettext {
@@ -197,16 +202,11 @@ fn autoconf(tree: &Tree, group: &Group) -> Option<GeneratorDraft> {
     );
     comments
         .push("copies: configure names the version of autoconf that wrote it, and many others in its comments".into());
-    Some(GeneratorDraft {
-        name: "configure",
-        comments,
-        run,
-        inputs,
-        outputs,
-        scratch: vec!["autom4te.cache/**".into(), "**/*~".into()],
-        needs,
-        copies: true,
-    })
+    let mut scratch: Vec<String> = vec!["autom4te.cache/**".into(), "**/*~".into()];
+    // Some scripts let git ignore what they make.
+    let mut scripts = bootstrap.run.iter().filter_map(|word| tree.text(word.strip_prefix("./")?));
+    scratch.extend(scripts.any(|text| text.contains("/.gitignore")).then(|| "**/.gitignore".to_owned()));
+    Some(GeneratorDraft { name: "configure", comments, run, inputs, outputs, scratch, needs, copies: true })
 }
 
 /// Files that `configure.ac` includes and git does not have, so that the script makes them, each with where it is included.
@@ -380,10 +380,19 @@ mod tests {
         assert_eq!(needs(&[]).last().unwrap(), "autoconf-archive");
         assert_eq!(needs(&[copy]).last().unwrap(), "libtool");
         assert!(drafts([("configure.ac", configure), ("configure", "#!/bin/sh\n")]).is_empty());
+        let guarded = format!("{configure}m4_ifdef([AM_PROG_AR], [AM_PROG_AR])\nAX_CODE_COVERAGE()\ndnl AM_X\n")
+            .replace("AC_CONFIG_AUX_DIR([build-aux])\n", "");
+        let outputs = drafts([("configure.ac", guarded.as_str()), ("Makefile.am", "")])[0].outputs.clone();
+        assert!(
+            ["ar-lib", "aminclude_static.am"].iter().all(|name| outputs.iter().any(|output| output == name)),
+            "{outputs:?}"
+        );
         // What it includes and git does not have, the script makes.
         let including = format!("m4_include([version.m4])\nm4_include([m4/own.m4])\n{configure}");
         let found = drafts([("configure.ac", including.as_str()), ("m4/own.m4", ""), ("autogen.sh", "#!/bin/sh\n")]);
         assert!(found[0].outputs.contains(&"version.m4".to_owned()), "{:?}", found[0].outputs);
         assert!(!found[0].outputs.contains(&"m4/own.m4".to_owned()));
+        let ignoring = ("autogen.sh", "#!/bin/sh\nautoreconf -i\necho /libtool.m4 > m4/.gitignore\n");
+        assert_eq!(drafts([("configure.ac", configure), ignoring])[0].scratch.last().unwrap(), "**/.gitignore");
     }
 }
