@@ -93,6 +93,11 @@ fn argument(tree: &Tree, path: &str, names: &[&str]) -> Option<String> {
     })
 }
 
+/// A command that needs a shell.
+fn in_shell(script: String) -> Vec<String> {
+    ["sh".to_owned(), "-c".to_owned(), script].to_vec()
+}
+
 /// The first of the headers that configure makes: only its template comes from autoheader.
 fn first_header(tree: &Tree, path: &str) -> Option<String> {
     let text = tree.text(path)?;
@@ -188,10 +193,17 @@ fn autoconf(tree: &Tree, group: &Group) -> Option<GeneratorDraft> {
     if by_script {
         // automake and libtoolize leave links to their own files; sed writes a file in the place of each.
         let words = exec::paste(&run);
-        run = ["sh", "-c"].map(str::to_owned).to_vec();
-        run.push(format!("{words} && find . -type l -lname '/*' -exec sed -i '' {{}} +"));
+        run = in_shell(format!("{words} && find . -type l -lname '/*' -exec sed -i '' {{}} +"));
+    }
+    let dated = mentions("AX_CODE_COVERAGE");
+    if dated {
+        let words = if by_script { run.pop().unwrap_or_default() } else { exec::paste(&run) };
+        let files = "'(' -name aminclude_static.am -o -name Makefile.in ')'";
+        let edit = "'s/^# from AX_AM_MACROS_STATIC on .*/# from AX_AM_MACROS_STATIC/'";
+        run = in_shell(format!("{words} && find . {files} -exec sed -i {edit} {{}} +"));
     }
     let mut comments = bootstrap.comments.clone();
+    comments.extend(dated.then(|| "AX_CODE_COVERAGE writes the date, which sed removes".to_owned()));
     comments
         .extend(by_script.then(|| "the links to files of automake that the script may leave become files".to_owned()));
     comments.extend(included.iter().map(|(file, saw)| {
@@ -382,7 +394,9 @@ mod tests {
         assert!(drafts([("configure.ac", configure), ("configure", "#!/bin/sh\n")]).is_empty());
         let guarded = format!("{configure}m4_ifdef([AM_PROG_AR], [AM_PROG_AR])\nAX_CODE_COVERAGE()\ndnl AM_X\n")
             .replace("AC_CONFIG_AUX_DIR([build-aux])\n", "");
-        let outputs = drafts([("configure.ac", guarded.as_str()), ("Makefile.am", "")])[0].outputs.clone();
+        let draft = drafts([("configure.ac", guarded.as_str()), ("Makefile.am", "")]).remove(0);
+        let outputs = &draft.outputs;
+        assert!(draft.run[2].starts_with("autoreconf --force --install && find . '('"), "{:?}", draft.run);
         assert!(
             ["ar-lib", "aminclude_static.am"].iter().all(|name| outputs.iter().any(|output| output == name)),
             "{outputs:?}"
