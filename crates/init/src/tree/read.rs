@@ -159,7 +159,7 @@ pub(super) fn text(root: &Path, path: &str) -> io::Result<String> {
     let file = File::from(rustix::fs::openat(&at, name, open, Mode::empty())?);
     let metadata = file.metadata()?;
     if !metadata.is_file() {
-        return Err(io::Error::other("it is no longer a file"));
+        return Err(io::Error::other("it is a file no longer"));
     }
     if metadata.len() > MOST_BYTES {
         return Err(io::Error::other(format!("it is larger than {}", ByteSize::new(MOST_BYTES))));
