@@ -4,6 +4,27 @@ use std::path::PathBuf;
 
 use crate::tree::Tree;
 
+/// The packages that Drydock's own workspace optimises in the profile `dev`; profiles of dependencies have no effect.
+const OPTIMISED: [&str; 17] = [
+    "strsim",
+    "granit-parser",
+    "quick-xml",
+    "memchr",
+    "bzip2",
+    "flate2",
+    "libbz2-rs-sys",
+    "liblzma",
+    "liblzma-sys",
+    "md-5",
+    "ruzstd",
+    "sha1",
+    "sha2",
+    "tar",
+    "drydock-archive",
+    "zlib-rs",
+    "drydock-massif",
+];
+
 /// Where cargo takes Drydock from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
@@ -61,12 +82,16 @@ pub fn member(tree: &Tree, source: &Source) -> Member {
     let name = if is_taken("xtask") { "drydock" } else { "xtask" };
     // Patterns of the workspace that include the directory make it a member; a workspace of its own would be a second root.
     let is_member = is_member(tree, name);
-    let own = "\n# A workspace of its own, so that Cargo.lock of the project stays as it is.\n[workspace]\n";
+    let own = format!(
+        "\n# A workspace of its own, so that Cargo.lock of the project stays as it is.\n[workspace]\n\n\
+         # What compresses, sums and reads: unoptimised, a release would take minutes.\n[profile.dev.package]\n{}",
+        OPTIMISED.map(|name| format!("{name} = {{ opt-level = 3 }}\n")).concat()
+    );
     let manifest = format!(
         "# Written by init: Drydock as `cargo {name}`, at one version for everybody who works on the project.\n[package]\n\
          name = \"{name}\"\nversion = \"0.0.0\"\nedition = \"2024\"\npublish = false\n\n[dependencies]\ndrydock = {}\n{}",
         source.dependency(),
-        if is_member { "" } else { own },
+        if is_member { "" } else { &own },
     );
     let main = "fn main() -> std::process::ExitCode {\n    drydock::main()\n}\n";
     let alias = format!("{name} = \"run --quiet --manifest-path {name}/Cargo.toml --\"");
@@ -108,6 +133,21 @@ fn is_member(tree: &Tree, name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_package_optimises_what_the_workspace_does() {
+        let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.toml")).unwrap();
+        let workspace: toml::Table = text.parse().unwrap();
+        let mut own: Vec<&str> =
+            workspace["profile"]["dev"]["package"].as_table().unwrap().keys().map(String::as_str).collect();
+        let mut written = OPTIMISED.to_vec();
+        own.sort_unstable();
+        written.sort_unstable();
+        assert_eq!(written, own);
+        let member = member(&Tree::from_texts([("Makefile", "")]), &Source::Registry("1.2.0".into()));
+        let manifest: toml::Table = member.files[0].1.parse().unwrap();
+        assert_eq!(manifest["profile"]["dev"]["package"]["liblzma-sys"]["opt-level"].as_integer(), Some(3));
+    }
 
     #[test]
     fn the_package_fits_the_project() {
