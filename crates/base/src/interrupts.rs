@@ -22,8 +22,9 @@ use crate::{output, scratch};
 /// SIGSTKFLT and SIGPWR.
 const ENDING: [i32; 13] =
     [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGALRM, SIGVTALRM, SIGPROF, SIGXCPU, SIGIO, 16, 30];
-/// Real-time signals, for the same reason; some managers of containers and batch jobs send them.
-const REAL_TIME: std::ops::RangeInclusive<i32> = 34..=64;
+/// Real-time signals, for the same reason; some managers of containers and batch jobs send them. The C library keeps the first
+/// ones to itself: glibc two, musl three.
+const REAL_TIME: std::ops::RangeInclusive<i32> = 32..=64;
 /// The time in which supervisors end what remains, see [`contained`].
 const LAST: Duration = Duration::from_secs(12);
 /// The time that children have to end.
@@ -55,10 +56,13 @@ struct Holder {
 /// # Errors
 /// There are too many threads or descriptors.
 pub fn exit_with(code: u8, ignored: &[i32]) -> io::Result<()> {
-    let heeded = ENDING.into_iter().chain(REAL_TIME).filter(|signal| !ignored.contains(signal));
-    let heeded: Vec<i32> = heeded.collect();
-    for signal in &heeded {
-        signal_hook::flag::register(*signal, Arc::clone(&ASKED))?;
+    let mut heeded = Vec::new();
+    for signal in ENDING.into_iter().chain(REAL_TIME).filter(|signal| !ignored.contains(signal)) {
+        match signal_hook::flag::register(signal, Arc::clone(&ASKED)) {
+            Ok(_) => heeded.push(signal),
+            Err(error) if REAL_TIME.contains(&signal) && error.kind() == io::ErrorKind::InvalidInput => {}
+            Err(error) => return Err(error),
+        }
     }
     let mut signals = Signals::new(heeded)?;
     let thread = std::thread::Builder::new().name("signals".into()).stack_size(128 << 10);
