@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::support::{Finished, need_tools, skip, text, xtask_binary};
+use crate::support::{Finished, need, need_tools, skip, text, xtask_binary};
 
 fn own() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
@@ -181,6 +181,10 @@ fn drydock_itself_is_released_as_a_static_program() {
         return;
     }
     if !need_tools(&[("musl-gcc", "musl-tools"), ("readelf", "binutils"), ("xz", "xz-utils")]) {
+        return;
+    }
+    let musl = "x86_64-unknown-linux-musl";
+    if !need(target() == musl, &format!("Rust has no {musl}; run `rustup target add {musl}`")) {
         return;
     }
     // Programs are run from here, so not in a /tmp that forbids it.
