@@ -28,7 +28,10 @@ impl Part {
         let mut numbers = Vec::new();
         for part in version.as_str().split('.') {
             let end = part.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(part.len());
-            numbers.extend(part[..end].parse::<u64>().ok());
+            if end > 0 {
+                // A number that no line can have agrees with none.
+                numbers.push(part[..end].parse::<u64>().unwrap_or(u64::MAX));
+            }
             if end < part.len() {
                 break;
             }
@@ -213,6 +216,7 @@ mod tests {
         let agrees = |held: &str, version: &str| file.agrees(&held.parse().unwrap(), &version.parse().unwrap());
         assert!(agrees("26.6", "26.06") && agrees("26.6", "26.06.1") && agrees("26.0", "26"));
         assert!(!agrees("26.6", "26.60") && !agrees("26.6", "26"));
+        assert!(!agrees("26.6", &format!("26.{}.6", "9".repeat(30))));
     }
 
     #[test]
