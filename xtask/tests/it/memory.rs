@@ -12,14 +12,15 @@ use crate::vm::{self, Guest};
 
 const MIB: u64 = 1 << 20;
 
-/// Four jobs of 100 MiB, declared ten times too low, and one that needs them all.
+/// Four jobs of 100 MiB, declared ten times too low, and one that needs them all. The four begin to use memory when all of them
+/// run, so that they never fit, however slow the machine is.
 fn greedy(program: &str) -> String {
     format!(
         "defaults: {{timeout: 10m}}\n\
          jobs:\n\
          \x20 hogs:\n\
          \x20   for-each: {{lines-of: [cat, items]}}\n\
-         \x20   run: [{program}, hog, \"100\", \"1\"]\n\
+         \x20   run: [{program}, gather, came, \"4\", hog, \"100\", \"1\"]\n\
          \x20   memory: 10MiB\n\
          \x20 after: {{needs: [hogs], run: [{program}, exit, \"0\"], memory: 1MiB}}\n"
     )
@@ -217,7 +218,7 @@ fn jobs_wait_while_others_hold_the_memory() {
     let Some(group) = outer_group(220 * MIB) else { return };
     let (program, tenant) = (text(&mortal()), marker("tenant"));
     let mut other = std::process::Command::new(&program)
-        .args(["enter", &text(&group.procs()), &program, "hog", "110", "9", &tenant])
+        .args(["enter", &text(&group.procs()), &program, "hog", "110", "600", &tenant])
         .spawn()
         .unwrap();
     let usage = || fs::read_to_string(group.procs().with_file_name("memory.usage_in_bytes"));
@@ -227,8 +228,10 @@ fn jobs_wait_while_others_hold_the_memory() {
         (there && full).then_some(())
     })
     .expect("the tenant holds its memory");
+    // Two of them hold their memory at the same time, while the third waits.
     let project = Project::new().file("items", "a\nb\nc\n").jobs(&format!(
-        "jobs:\n  hogs: {{for-each: {{lines-of: [cat, items]}}, run: [{program}, hog, \"45\", \"2\"], memory: 50MiB}}\n"
+        "defaults: {{memory: 50MiB}}\njobs:\n  hogs:\n    for-each: {{lines-of: [cat, items]}}\n    \
+         run: [{program}, gather, came, \"2\", hog, \"45\", \"4\"]\n"
     ));
     // The flag promises more than there is; the guard knows better.
     let finished = project.xtask(&["ci", "-j", "3", "--memory", "200MiB"]).within(&group).run();
