@@ -23,13 +23,40 @@ impl Version {
 }
 
 impl Version {
-    /// The version with its last number raised: `1.2.4` after `1.2.3`, `1.0rc2` after `1.0rc1`; none if it does not end with a number.
+    /// The version with its last number raised: `1.2.4` after `1.2.3`, `1.0rc2` after `1.0rc1`; after a date, the next day. None if it
+    /// does not end with a number.
     pub fn raised(&self) -> Option<Version> {
+        if let Some(tomorrow) = self.tomorrow() {
+            return Some(tomorrow);
+        }
         let start = self.0.trim_end_matches(|letter: char| letter.is_ascii_digit()).len();
         let (before, number) = self.0.split_at(start);
         let raised = (number.parse::<u64>().ok()?.checked_add(1)?).to_string();
         // `26.09` is followed by `26.10`.
         format!("{before}{raised:0>width$}", width = number.len()).parse().ok()
+    }
+
+    /// The day after a version that is a date: `20260301` after `20260228`, `2026.12.01` after `2026.11.30`.
+    fn tomorrow(&self) -> Option<Version> {
+        let text = self.as_str();
+        let separator = text.chars().find(|letter| !letter.is_ascii_digit());
+        let parts: Vec<&str> = match separator {
+            None if text.len() == 8 => vec![&text[..4], &text[4..6], &text[6..]],
+            None => return None,
+            Some(separator) => text.split(separator).collect(),
+        };
+        let [year, month, day] = parts[..] else { return None };
+        // A number of two digits may count releases.
+        if !(1990..2200).contains(&year.parse::<i16>().ok()?) {
+            return None;
+        }
+        let date = jiff::civil::Date::new(year.parse().ok()?, month.parse().ok()?, day.parse().ok()?).ok()?;
+        let next = date.tomorrow().ok()?;
+        let separator = separator.map_or_else(String::new, String::from);
+        // `2026.2.28` is followed by `2026.3.1`, and `2026.02.28` by `2026.03.01`.
+        let width = month.len().min(day.len());
+        let (month, day) = (next.month(), next.day());
+        format!("{}{separator}{month:0>width$}{separator}{day:0>width$}", next.year()).parse().ok()
     }
 }
 
@@ -175,6 +202,32 @@ impl Declared for VersionText {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_last_number_is_raised_and_a_date_is_followed_by_the_next_day() {
+        for (version, next) in [
+            ("1.2.3", "1.2.4"),
+            ("1.0rc9", "1.0rc10"),
+            ("26.09", "26.10"),
+            ("7", "8"),
+            ("20261130", "20261201"),
+            ("20240228", "20240229"),
+            ("2026.11.30", "2026.12.01"),
+            ("2026.2.28", "2026.3.1"),
+            ("2026-12-31", "2027-01-01"),
+            // These are no dates.
+            ("20261301", "20261302"),
+            ("10000101", "10000102"),
+            ("2026.13.1", "2026.13.2"),
+            ("2026.11", "2026.12"),
+            ("2026.11.30.1", "2026.11.30.2"),
+            ("2026.11-3", "2026.11-4"),
+        ] {
+            let raised = version.parse::<Version>().unwrap().raised();
+            assert_eq!(raised.unwrap().as_str(), next, "{version}");
+        }
+        assert_eq!("1.1.1w".parse::<Version>().unwrap().raised(), None);
+    }
 
     #[test]
     fn a_version_is_written_and_read_in_the_form_of_its_text() {

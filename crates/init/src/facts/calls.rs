@@ -98,12 +98,12 @@ impl Call {
         quoted(&self.inside)
     }
 
-    /// The value of a keyword argument of Meson, as it is written, without quotes.
+    /// The value of a keyword argument of Meson (`name: value`) or Python (`name=value`), as it is written, without quotes.
     pub(super) fn keyword(&self, name: &str) -> Option<String> {
         for (at, _) in self.inside.match_indices(name) {
             let (before, after) = (&self.inside[..at], &self.inside[at + name.len()..]);
-            if before.trim_end().ends_with([',', '(']) {
-                if let Some(value) = after.trim_start().strip_prefix(':') {
+            if before.is_empty() || before.trim_end().ends_with([',', '(']) {
+                if let Some(value) = after.trim_start().strip_prefix([':', '=']) {
                     let value = value.trim_start();
                     let end = value.find([',', '\n', ')']).unwrap_or(value.len());
                     let word = if value.starts_with(['\'', '"']) { quoted(value)? } else { value[..end].trim() };

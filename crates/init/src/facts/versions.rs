@@ -1,5 +1,6 @@
 //! The name of a project, its tags, the files that hold its version, and its changelog.
 
+mod copies;
 mod headers;
 mod names;
 mod numbers;
@@ -70,8 +71,10 @@ pub(super) fn find(tree: &Tree, git: &GitFacts, name: &str, system: Option<Syste
     // The manifest of a part has a version of its own.
     let is_part = system.is_some_and(|system| !matches!(system, System::Cargo | System::Python | System::Perl));
     let of_project = |place: &&VersionPlace| !is_part || place.key.is_none();
-    let declared = places.iter().find(of_project).map(|place| place.version.clone());
     let numbers = numbers::places(tree, name);
+    // The first of several numbers is no version: `VERSION = 6` beside `PATCHLEVEL = 12`.
+    places.retain(|place| place.version.contains('.') || numbers.iter().all(|numbers| numbers.path != place.path));
+    let declared = places.iter().find(of_project).map(|place| place.version.clone());
     let declared = declared.or_else(|| numbers.first().map(|place| place.version.clone()));
     let names = names::all(name, git);
     let tags = tags::find(git, Known { declared: declared.as_deref(), names: &names });
@@ -92,6 +95,11 @@ pub(super) fn find(tree: &Tree, git: &GitFacts, name: &str, system: Option<Syste
     places.extend(of_code);
     let version = own.first().map(|place| place.version.clone());
     places.extend(own.into_iter().filter(|place| Some(&place.version) == version.as_ref()));
+    let known: Vec<&str> = places.iter().map(|place| place.version.as_str()).chain(latest).collect();
+    let copies = copies::find(tree, &known);
+    places.extend(
+        copies.into_iter().filter(|copy| places.iter().all(|place| place.path != copy.path)).collect::<Vec<_>>(),
+    );
     let mut facts = VersionFacts::default();
     // A changelog is useful if the last release is found in it; without tags, the version of a file has to do.
     let first = places.first().map(|place| place.version.clone());
@@ -228,6 +236,24 @@ mod tests {
             assert_eq!(places.iter().map(|place| place.path.as_str()).collect::<Vec<_>>(), [path]);
             assert_eq!(places[0].line.as_deref(), Some(line));
         }
+        for (text, line) in [
+            ("setup(name='lamp', version='1.23.1')\n", "setup(name='lamp', version='{version}')"),
+            ("setup(\n  name='lamp',\n  version = \"1.23.1\",\n)\n", "version = \"{version}\","),
+        ] {
+            let places = find(&Tree::from_texts([("setup.py", text)]), &git(&[]), "lamp", None).places;
+            assert_eq!(places.iter().map(|place| place.line.as_deref().unwrap()).collect::<Vec<_>>(), [line]);
+        }
+        let tree = Tree::from_texts([("Makefile", "VERSION = 6\nPATCHLEVEL = 12\nSUBLEVEL = 4\n")]);
+        let places = find(&tree, &git(&[]), "lamp", None).places;
+        assert_eq!(places.iter().map(|place| place.version.as_str()).collect::<Vec<_>>(), ["6.12.4"]);
+        let tree = Tree::from_texts([
+            ("CMakeLists.txt", "project(lamp VERSION 1.23.1)\n"),
+            ("vcpkg.json", "{\n  \"version\": \"1.23.1\"\n}\n"),
+            ("library.json", "{\n  \"version\": \"1.22.0\"\n}\n"),
+        ]);
+        let places = find(&tree, &git(&["v1.23.1"]), "lamp", None).places;
+        let paths: Vec<&str> = places.iter().map(|place| place.path.as_str()).collect();
+        assert_eq!(paths, ["CMakeLists.txt", "vcpkg.json"], "what was forgotten is left alone");
         let tree = Tree::from_texts([(".tarball-version", "1.0.0-beta1\n")]);
         assert_eq!(find(&tree, &git(&["v1.0.0-beta1"]), "lamp", None).places.len(), 1);
     }

@@ -6,7 +6,7 @@ use super::places::VersionPlace;
 use crate::tree::Tree;
 
 /// The files in which build systems keep such lines.
-const FILES: [&str; 9] = [
+const FILES: [&str; 13] = [
     "CMakeLists.txt",
     "configure.ac",
     "configure.in",
@@ -16,10 +16,19 @@ const FILES: [&str; 9] = [
     "config.mk",
     "version.cmake",
     "cmake/version.cmake",
+    "cmake/Version.cmake",
+    "version.mk",
+    "VERSION",
+    "VERSION.dat",
 ];
 /// What projects call the third number.
 const THIRD: [&str; 11] =
     ["patchlevel", "patch", "micro", "subminor", "release", "revision", "bugfix", "build", "tiny", "teeny", "point"];
+/// The names of the three numbers.
+type Words = [&'static [&'static str]; 3];
+const USUAL: Words = [&["major"], &["minor"], &THIRD];
+/// As in the Makefile of Linux, and in those that were made like it.
+const OF_KERNEL: Words = [&["version"], &["patchlevel"], &["sublevel"]];
 /// Parts of names of other versions than that of the project.
 const OTHERS: [&str; 9] = ["sover", "soname", "abi", "api", "libtool", "lt_", "require", "minimum", "_min_"];
 
@@ -51,13 +60,15 @@ fn of(version: &str) -> Vec<u64> {
 
 fn in_text(path: &str, text: &str, name: &str) -> Option<VersionPlace> {
     let lines: Vec<Line<'_>> = text.lines().enumerate().filter_map(|(at, line)| Line::read(at + 1, line)).collect();
-    lines.iter().filter(|line| line.is_major(name)).find_map(|major| {
+    let of_kernel = lines.iter().filter(|line| line.name == "version").map(|line| (line, OF_KERNEL));
+    let majors = lines.iter().filter(|line| line.is_major(name)).map(|line| (line, USUAL));
+    majors.chain(of_kernel).find_map(|(major, [first, second, thirds])| {
         let like = |word: &str| {
-            let wanted = major.renamed(word);
+            let wanted = major.shape.replace(first[0], word);
             lines.iter().find(|line| line.shape == wanted)
         };
-        let minor = like("minor")?;
-        let third = THIRD.iter().find_map(|word| like(word));
+        let minor = second.iter().find_map(|word| like(word))?;
+        let third = thirds.iter().find_map(|word| like(word));
         let all: Vec<(&Line<'_>, &str)> = [(Some(major), "{major}"), (Some(minor), "{minor}"), (third, "{patch}")]
             .into_iter()
             .filter_map(|(line, part)| Some((line?, part)))
@@ -128,11 +139,6 @@ impl<'t> Line<'t> {
         let before = before.trim_matches('_');
         !OTHERS.iter().any(|other| own.contains(other))
             && (["", "package", "project", "cpack_package", "release"].contains(&before) || is_of_project(before, name))
-    }
-
-    /// The shape of the line that has another number.
-    fn renamed(&self, word: &str) -> String {
-        self.shape.replace("major", word)
     }
 
     /// The line as a form with this placeholder, without its comment.
@@ -221,6 +227,16 @@ mod tests {
                 "1.0.12",
                 &["# define LAMP_MAJOR {major}", "# define LAMP_MINOR {minor}", "# define LAMP_PATCH {patch}"],
             )),
+        );
+        check(
+            "Makefile",
+            "# SPDX\nVERSION = 6\nPATCHLEVEL = 12\nSUBLEVEL = 4\nEXTRAVERSION =\n",
+            Some(("6.12.4", &["VERSION = {major}", "PATCHLEVEL = {minor}", "SUBLEVEL = {patch}"])),
+        );
+        check(
+            "VERSION.dat",
+            "MAJOR=3\nMINOR=5\nPATCH=0\nPRE_RELEASE_TAG=dev\n",
+            Some(("3.5.0", &["MAJOR={major}", "MINOR={minor}", "PATCH={patch}"])),
         );
         // Of something else, of a template, of no version.
         for (path, text) in [

@@ -27,13 +27,14 @@ pub struct VersionPlace {
 pub(super) fn find(tree: &Tree, git: &GitFacts) -> Vec<VersionPlace> {
     let mut places = Vec::new();
     let configure = tree.first(&["configure.ac", "configure.in"]).unwrap_or("configure.ac");
-    let literal = [(configure, "AC_INIT"), ("meson.build", "project"), ("CMakeLists.txt", "project")];
+    let literal =
+        [(configure, "AC_INIT"), ("meson.build", "project"), ("CMakeLists.txt", "project"), ("setup.py", "setup")];
     for (path, name) in literal {
         let Some(text) = tree.text(path) else { continue };
         let Some(call) = calls(&text, name).into_iter().next() else { continue };
         let version = match name {
             "AC_INIT" => call.arguments().get(1).cloned(),
-            _ if path == "meson.build" => call.keyword("version"),
+            _ if path != "CMakeLists.txt" => call.keyword("version"),
             _ => {
                 let words = call.words();
                 words.iter().position(|word| word == "VERSION").and_then(|at| words.get(at + 1).cloned())
@@ -80,7 +81,7 @@ pub(super) fn find(tree: &Tree, git: &GitFacts) -> Vec<VersionPlace> {
             });
         }
     }
-    for path in ["Makefile", "GNUmakefile", "setup.py", "config.mk", "dist.ini", "version.sh"] {
+    for path in ["Makefile", "GNUmakefile", "setup.cfg", "config.mk", "dist.ini", "version.sh"] {
         let Some(text) = tree.text(path) else { continue };
         let assigned = text.lines().enumerate().find_map(|(number, line)| Some((number + 1, assigned(line)?)));
         places.extend(assigned.and_then(|(number, version)| on_line(path, &text, number, version)));
