@@ -8,6 +8,7 @@ pub mod held_dir;
 pub mod hint;
 pub mod interrupts;
 pub mod lock;
+pub mod mmdebstrap;
 pub mod output;
 pub mod paths;
 pub mod scratch;

@@ -18,16 +18,12 @@ use drydock_archive::read::{Limits, ReadError, visit_stream};
 use drydock_archive::rfc3339;
 use drydock_base::checksum::Checksum;
 use drydock_base::exec;
-use drydock_base::failure::Failure;
-use drydock_base::hint;
+use drydock_base::mmdebstrap;
 use drydock_base::paths;
-use drydock_base::scratch::Scratch;
 use drydock_config::images::{Digest, Platform};
 
 /// The version of the result; increased when the same request makes other bytes than before.
 const FORMAT: u32 = 3;
-/// The `PATH` of mmdebstrap.
-const SEARCH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// The Debian suite of a base image.
 #[derive(Debug, Clone, Copy)]
@@ -63,32 +59,18 @@ pub fn make(cache: &Layout, request: &SuiteRequest<'_>, watch: &mut dyn FnMut(&s
     let epoch = timestamp(snapshot)?;
     let part = tempfile::Builder::new().prefix(".part-").suffix(".tar").tempfile_in(cache.directory());
     let part = part.with_context(|| format!("cannot write to {}", cache.directory().display()))?;
-    let mut argv: Vec<String> = ["mmdebstrap", "--quiet", "--variant=minbase"].map(str::to_owned).to_vec();
-    argv.push(format!("--architectures={}", platform.debian()));
     // The validity period of a dated archive is over.
-    argv.push("--aptopt=Acquire::Check-Valid-Until \"false\"".into());
+    let check = "--aptopt=Acquire::Check-Valid-Until \"false\"";
+    let mut options =
+        vec!["--variant=minbase".to_owned(), format!("--architectures={}", platform.debian()), check.to_owned()];
     if !packages.is_empty() {
-        argv.push(format!("--include={}", packages.join(",")));
+        options.push(format!("--include={}", packages.join(",")));
     }
-    argv.extend([(*suite).to_owned(), part.path().display().to_string(), (*mirror).to_owned()]);
-    // It unpacks and removes thousands of small files.
-    let temporary = Scratch::roomy("base")?.open_to_others()?;
-    let temporary = temporary.path();
-    let set = [
-        ("SOURCE_DATE_EPOCH", epoch.to_string()),
-        ("PATH", SEARCH.to_owned()),
-        ("TMPDIR", temporary.display().to_string()),
-    ];
-    let set: BTreeMap<String, String> = set.map(|(name, value)| (name.to_owned(), value)).into();
     let pass = ["http_proxy", "https_proxy"].map(str::to_owned);
-    exec::find("mmdebstrap", Path::new("/"), Some(&SEARCH.into()))
-        .map_err(|why| Failure::missing(format!("{why}; run `{}`", hint::drydock(&["doctor", "docker"]))))?;
-    exec::contained(&argv, Path::new("/"), exec::environment(&pass, &set)).map_err(|why| {
-        let why = why.shown_as(["mmdebstrap"]);
-        // What apt said of the network is not among the last lines.
-        let remedy = "if apt-get failed, check that this machine reaches the mirror";
-        Failure::missing(format!("cannot build the base image {name} from {mirror}: {why}; {remedy}"))
-    })?;
+    let set = BTreeMap::from([("SOURCE_DATE_EPOCH".to_owned(), epoch.to_string())]);
+    let environment = exec::environment(&pass, &set);
+    let wanted = mmdebstrap::Request { suite, mirror, options: &options, environment: &environment };
+    mmdebstrap::make(&format!("the base image {name}"), part.path(), wanted)?;
 
     let layer = read(part.path(), cache.directory())
         .with_context(|| format!("cannot read the files that mmdebstrap made of {suite}"))?;

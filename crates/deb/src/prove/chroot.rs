@@ -14,7 +14,7 @@ use crate::relation;
 use crate::series;
 use drydock_base::exec;
 use drydock_base::failure::Failure;
-use drydock_base::scratch::Scratch;
+use drydock_base::mmdebstrap;
 use drydock_base::variations::Observed;
 use drydock_config::release::deb::Distribution;
 use drydock_http::RetryPolicy;
@@ -169,19 +169,11 @@ impl Chroots {
         progress(&format!("create a chroot of {series} ({kind})"));
         let part = tempfile::Builder::new().prefix(".part-").suffix(end).tempfile_in(&self.directory);
         let part = part.with_context(|| format!("cannot write to {}", self.directory.display()))?;
-        let mut argv: Vec<String> = ["mmdebstrap", "--quiet"].map(str::to_owned).to_vec();
-        argv.extend(options.iter().cloned());
-        argv.extend(hooks.iter().map(|hook| format!("--customize-hook={hook}")));
-        argv.extend([series.to_owned(), part.path().display().to_string(), mirror.to_owned()]);
-        // It unpacks and removes tens of thousands of small files.
-        let temporary = Scratch::roomy("chroot")?.open_to_others()?;
-        let path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-        let set = [("PATH", path.to_owned()), ("TMPDIR", temporary.path().display().to_string())];
-        let set = BTreeMap::from(set.map(|(name, value)| (name.to_owned(), value)));
-        exec::contained(&argv, Path::new("/"), exec::environment(&[], &set)).map_err(|error| {
-            let error = error.shown_as(["mmdebstrap"]);
-            Failure::missing(format!("cannot create a chroot of {series} from {mirror}: {error}"))
-        })?;
+        let hooks = hooks.iter().map(|hook| format!("--customize-hook={hook}"));
+        let options: Vec<String> = options.iter().cloned().chain(hooks).collect();
+        let environment = exec::environment(&[], &BTreeMap::new());
+        let request = mmdebstrap::Request { suite: series, mirror, options: &options, environment: &environment };
+        mmdebstrap::make(&format!("a chroot of {series}"), part.path(), request)?;
         let file = self.directory.join(format!("{start}{}{end}", self.today));
         fs::set_permissions(part.path(), std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
         part.persist(&file).with_context(|| format!("cannot write {}", file.display()))?;

@@ -7,6 +7,9 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use drydock_config::images::Platform;
+use drydock_oci::bootstrap;
+use drydock_oci::layout::Layout;
 use rustix::fs::{FlockOperation, flock};
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -245,4 +248,27 @@ fn a_disk_that_becomes_full_while_a_base_is_pulled_is_named_and_the_next_call_go
     let found = call();
     assert_eq!(found.code(), 0, "{}", found.transcript());
     assert!(!part.exists());
+}
+
+/// mmdebstrap ends with the command line that failed; why it failed is what the user needs.
+#[test]
+fn a_base_from_packages_that_cannot_be_made_is_refused_with_what_apt_said() {
+    if !need_tool("mmdebstrap", "mmdebstrap") {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let cache = Layout::create(directory.path()).unwrap();
+    let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let request = bootstrap::SuiteRequest {
+        suite: "bookworm",
+        snapshot: "20261101T000000Z",
+        mirror: &format!("http://{gone}/debian"),
+        packages: &[],
+        platform: Platform::here().unwrap(),
+    };
+    let error = format!("{:#}", bootstrap::make(&cache, &request, &mut |_| {}).unwrap_err());
+    let start =
+        format!("cannot make the base image bookworm-20261101T000000Z from http://{gone}/debian: mmdebstrap ended");
+    assert!(error.starts_with(&start) && error.contains("Failed to fetch"), "{error}");
+    assert!(error.contains("Connection refused"), "{error}");
 }
