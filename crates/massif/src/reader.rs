@@ -352,7 +352,9 @@ fn digits(text: &[u8]) -> Option<u64> {
 /// The beginning of a line, fit for a terminal.
 fn shown(text: &[u8]) -> String {
     let start = text.get(..text.len().min(256)).unwrap_or_default();
-    drydock_base::text::printable(&String::from_utf8_lossy(start), 60)
+    let shown = drydock_base::text::printable(&String::from_utf8_lossy(start), 60);
+    // What else would look right, in a file whose lines git or an editor changed.
+    if text.ends_with(b"\r") { format!("{}\\r", shown.trim_end()) } else { shown }
 }
 
 #[cfg(test)]

@@ -104,6 +104,7 @@ fn a_wrong_line_is_reported_with_its_number() {
         "time=18446744073709551616",
         "line 8: expected `time=` and a number, found `time=18446744073709551616`",
     );
+    wrong("time=0", "time=0\r", "line 8: expected `time=` and a number, found `time=0\\r`");
     wrong("time=9", "time=-9", "line 16: expected `time=` and a number, found `time=-9`");
     wrong(
         "heap_tree=empty",
@@ -230,6 +231,16 @@ fn files_of_other_programs_are_named_with_what_to_do() {
         (b"{\"dhatFileVersion\":2\n", "line 1: this is dhat's format"),
         (b"heap profile: 1: 2 [ 3: 4] @ heapprofile\n", "line 1: this is a heap profile of gperftools"),
         (b"heap_v2/524288\n", "line 1: this is a heap profile of jemalloc"),
+        (b"___ Begin jemalloc statistics ___\n", "line 1: this is a report of jemalloc"),
+        (b"memray\0\x0b\0", "line 1: this is a recording of memray"),
+        (b"= Start\n", "line 1: this is the trace of mtrace"),
+        (b"<malloc version=\"1\">\n", "line 1: this is the output of malloc_info"),
+        (b"\xfd7zXZ\0\0", "line 1: this is compressed by xz"),
+        // As bytehound 0.11 begins a file.
+        (
+            b"\x01\x23\x10\0\0\xf2\x0f\0\0\0\0\x44\x22\x11\x99\x77\x55\x3a\x1f\x55",
+            "line 1: this is a recording of bytehound",
+        ),
         (b"--------------------\n", "line 1: this is the output of ms_print"),
         (b"<?xml version=\"1.0\"?>\n", "line 1: this is an XML file"),
     ] {
