@@ -13,9 +13,11 @@ use rustix::process::{Pid, Signal, kill_process};
 use signal_hook::consts::{
     SIGALRM, SIGHUP, SIGINT, SIGIO, SIGPROF, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGVTALRM, SIGXCPU,
 };
-use signal_hook::iterator::Signals;
+use signal_hook::iterator::SignalsInfo;
+use signal_hook::iterator::exfiltrator::WithOrigin;
 
 use crate::exec::contained;
+use crate::text::printable;
 use crate::{output, scratch};
 
 /// The signals that would end a process which does not know them, and that no fault of its own raises. The last two are
@@ -37,6 +39,40 @@ static ASKED: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
 /// The holder of the signals at present.
 static HOLDER: Mutex<Option<Arc<Holder>>> = Mutex::new(None);
 
+/// A signal that asks this process to end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asked {
+    /// Its number.
+    pub signal: i32,
+    /// The process that sent it; none if the kernel did, as for Ctrl-C, or a process outside of this container.
+    pub sender: Option<Sender>,
+}
+
+/// The sender of a signal, as far as it was still there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sender {
+    /// Its pid.
+    pub pid: u32,
+    /// Its session.
+    pub session: Option<u32>,
+    /// Its command line, or only its name if it had ended; empty if it was gone.
+    pub command: String,
+}
+
+impl Sender {
+    fn new(pid: u32) -> Sender {
+        let read = |file: &str| fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
+        let (stat, mut command) = (read("stat"), read("cmdline"));
+        if command.is_empty() {
+            command = read("comm");
+        }
+        let stat = String::from_utf8_lossy(&stat).into_owned();
+        let session = stat.rsplit_once(") ").and_then(|(_, fields)| fields.split(' ').nth(3)?.parse().ok());
+        let words = String::from_utf8_lossy(&command).replace(['\0', '\n'], " ");
+        Sender { pid, session, command: printable(words.trim_end(), 200) }
+    }
+}
+
 /// While this exists, signals are kept for its owner. Those that the owner did not take take effect when it is dropped.
 #[derive(Debug)]
 pub struct Held {
@@ -46,7 +82,7 @@ pub struct Held {
 
 #[derive(Debug)]
 struct Holder {
-    signals: Mutex<Vec<i32>>,
+    signals: Mutex<Vec<Asked>>,
     wake: UnixStream,
     code: u8,
 }
@@ -64,15 +100,17 @@ pub fn exit_with(code: u8, ignored: &[i32]) -> io::Result<()> {
             Err(error) => return Err(error),
         }
     }
-    let mut signals = Signals::new(heeded)?;
+    let mut signals = SignalsInfo::<WithOrigin>::new(heeded)?;
     let thread = std::thread::Builder::new().name("signals".into()).stack_size(128 << 10);
     thread.spawn(move || {
-        for signal in signals.forever() {
+        for origin in signals.forever() {
+            let sender = origin.process.and_then(|process| u32::try_from(process.pid).ok()).filter(|pid| *pid > 0);
+            let asked = Asked { signal: origin.signal, sender: sender.map(Sender::new) };
             let holder = lock(&HOLDER);
             match &*holder {
-                Some(holder) => holder.take_in(signal),
+                Some(holder) => holder.take_in(asked),
                 // The lock stays taken, so that nobody can begin to hold signals.
-                None => end(signal, code),
+                None => end(asked.signal, code),
             }
         }
     })?;
@@ -108,7 +146,7 @@ impl Held {
     }
 
     /// The signals that arrived since, in their order.
-    pub fn take(&self) -> Vec<i32> {
+    pub fn take(&self) -> Vec<Asked> {
         let mut bytes = [0; 64];
         while (&self.woken).read(&mut bytes).is_ok_and(|read| read == bytes.len()) {}
         std::mem::take(&mut *lock(&self.holder.signals))
@@ -125,15 +163,15 @@ impl Drop for Held {
         let mut holder = lock(&HOLDER);
         *holder = None;
         if let Some(signal) = lock(&self.holder.signals).first() {
-            end(*signal, self.holder.code);
+            end(signal.signal, self.holder.code);
         }
     }
 }
 
 impl Holder {
-    fn take_in(&self, signal: i32) {
+    fn take_in(&self, asked: Asked) {
         ASKED.store(false, Ordering::Relaxed);
-        lock(&self.signals).push(signal);
+        lock(&self.signals).push(asked);
         // When the pipe is full, its reader has enough to wake for.
         (&self.wake).write_all(&[1]).ok();
     }

@@ -23,7 +23,7 @@ use super::outcome::Outcome;
 use super::probe::process;
 use super::schedule::Start;
 use drydock_base::exec;
-use drydock_base::interrupts::Held;
+use drydock_base::interrupts::{Asked, Held};
 use drydock_base::paths::RunDir;
 
 mod attempt;
@@ -39,6 +39,7 @@ mod outputs;
 mod processors;
 mod program;
 mod recorder;
+mod sender;
 mod slots;
 mod start_error;
 mod suite;
@@ -132,8 +133,8 @@ impl<'a> Supervisor<'a> {
     fn turn(&mut self, signals: &Held) -> anyhow::Result<()> {
         loop {
             // A terminal and a parent may both have signalled one interruption.
-            if let Some(signal) = signals.take().into_iter().next() {
-                self.interrupt(signal);
+            if let Some(asked) = signals.take().into_iter().next() {
+                self.interrupt(&asked);
             }
             self.admit();
             if self.running.is_empty() && !(self.guard.is_waiting() && self.stop.reason.is_none()) {
@@ -393,8 +394,11 @@ impl<'a> Supervisor<'a> {
         }
     }
 
-    fn interrupt(&mut self, signal: i32) {
+    fn interrupt(&mut self, asked: &Asked) {
+        let signal = asked.signal;
         self.dispatcher.recorder.emit_now(Event::Interrupted { signal });
+        let from = sender::described(asked, &self.running, self.dispatcher.plan);
+        from.into_iter().for_each(|text| self.dispatcher.warn(text));
         let now = Instant::now();
         let first = *self.stop.first_interrupt.get_or_insert(now);
         let repeated = now.duration_since(first) > ONE_INTERRUPTION;

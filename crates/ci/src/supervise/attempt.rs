@@ -380,7 +380,7 @@ impl Attempt {
     }
 
     /// Its living processes.
-    fn members(&self) -> io::Result<Vec<u32>> {
+    pub(super) fn members(&self) -> io::Result<Vec<u32>> {
         self.group.members(self.adopted.as_deref())
     }
 

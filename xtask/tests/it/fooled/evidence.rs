@@ -265,6 +265,9 @@ fn tracing() -> Vec<Way> {
             .with("timeout: 1s")
             .reason("stopped")
             .nothing_left(),
+        script("signals-its-parent", "kill $PPID; sleep 50", "cancelled")
+            .exclusive()
+            .says("SIGTERM was sent to Drydock by a process of the job signals-its-parent: process "),
         program(
             "stopped-and-continued",
             "int main(void) { pid_t me = getpid(); if (fork() == 0) { usleep(300000); kill(me, SIGCONT); _exit(0); }\n\

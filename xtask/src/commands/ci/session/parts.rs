@@ -137,8 +137,8 @@ impl Setting<'_> {
                 Err(error) => Err(error).context("cannot start the supervisor's thread"),
             }
         })?;
-        if let Some(signal) = signals.take().first().filter(|_| recorder.run.interrupted.is_none()) {
-            recorder.emit_now(Event::Interrupted { signal: *signal });
+        if let Some(asked) = signals.take().first().filter(|_| recorder.run.interrupted.is_none()) {
+            recorder.emit_now(Event::Interrupted { signal: asked.signal });
         }
         let result = if recorder.run.interrupted.is_none() && !to_list(&recorder.run).is_empty() {
             None
