@@ -291,6 +291,9 @@ pub struct Evidence {
     pub killed_peers: u32,
     /// The main process's address-space limit in bytes, when it had one at its end (`/proc/PID/limits`).
     pub address_space: Option<u64>,
+    /// The limit of the main process's processor time in seconds, beyond which the kernel kills it, when it had reached that.
+    #[serde(default)]
+    pub cpu_limit: Option<u64>,
     /// Valgrind's files, for jobs under memcheck, helgrind or drd.
     pub valgrind: Option<Box<ValgrindEvidence>>,
     /// What was seen of the processes of a suite that starts valgrind itself.
@@ -373,6 +376,7 @@ impl Evidence {
             pid: None,
             killed_peers: 0,
             address_space: None,
+            cpu_limit: None,
             valgrind: None,
             suite: None,
             test: None,

@@ -11,6 +11,7 @@ use drydock_base::units::ByteSize;
 mod end;
 mod heap;
 mod judge;
+mod killed;
 mod lost;
 mod memory;
 mod signals;

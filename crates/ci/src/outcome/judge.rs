@@ -4,7 +4,7 @@ use super::end::{end_in_words, errors};
 use super::heap;
 use super::lost::{Lost, lost_with_drydock};
 use super::memory::{out_of_memory_likely, out_of_memory_proved, slowed_down, who_had_how_much};
-use super::{Outcome, Verdict, signal_name, signals, suite, tested};
+use super::{Outcome, Verdict, killed, signal_name, signals, suite, tested};
 use crate::evidence::{End, Evidence, Finding, KillReason, Reading, ValgrindEvidence};
 use crate::report::commands;
 use drydock_base::units::{self, ByteSize};
@@ -19,7 +19,7 @@ pub fn judge(evidence: &Evidence) -> Verdict {
         disk_was_full,
         allocation_failed,
         tested::died_as_expected,
-        killed_by_signal,
+        killed::by_signal,
         valgrind_says_errors,
         suite::starts_valgrind,
         tested::skipped,
@@ -149,46 +149,6 @@ fn allocation_failed(evidence: &Evidence) -> Option<Verdict> {
             .and(format!("its address space was limited to {} (RLIMIT_AS)", ByteSize::new(limit)))
             .and(format!("the main process {} by itself", end_in_words(&evidence.end)))
             .advise("raise the address-space limit (ulimit -v, prlimit --as); valgrind needs several times the memory"),
-    )
-}
-
-fn killed_by_signal(evidence: &Evidence) -> Option<Verdict> {
-    let End::Signaled { signal, core } = evidence.end else { return None };
-    if signals::from_outside(signal) {
-        let under_valgrind = evidence.valgrind.as_ref().is_some_and(|valgrind| valgrind.main_complete == Some(true));
-        if signal == signals::KILL && under_valgrind {
-            return Some(
-                Verdict::new(
-                    Outcome::Crashed { signal },
-                    0.95,
-                    "the wait status says that SIGKILL ended the main process",
-                )
-                .and("valgrind's log is complete, which a kill from outside never leaves: the program killed itself"),
-            );
-        }
-        let counters = evidence.group.get().is_some() || evidence.host.get().is_some();
-        let advice = "look for who sends it: the program itself, a test that kills by name, a supervisor above, or an \
-                      administrator";
-        let verdict = Verdict::new(
-            Outcome::KilledFromOutside { signal },
-            if counters { 0.95 } else { 0.6 },
-            format!("the wait status says that {} ended the main process", signal_name(signal)),
-        )
-        .and("Drydock did not send it (it records each signal before it sends it); another process did, or the program itself");
-        return Some(verdict.advise(advice));
-    }
-    let dumped = if core { ", a core was dumped" } else { "" };
-    Some(
-        Verdict::new(
-            Outcome::Crashed { signal },
-            0.98,
-            format!("the wait status says that {} ended the main process{dumped}", signal_name(signal)),
-        )
-        .advise(if evidence.valgrind.is_some() {
-            "the log's end and valgrind's stack show where"
-        } else {
-            "look at the log's end; with `tool: memcheck`, valgrind reports the stack"
-        }),
     )
 }
 

@@ -212,6 +212,30 @@ pub fn soft_limit(pid: u32, line: &str) -> Option<u64> {
     line.split_whitespace().next()?.parse().ok()
 }
 
+/// The hard limit of processor time in seconds that this zombie had reached; `None` if there is none or it had not. What its
+/// children used does not count (setrlimit(2), `RLIMIT_CPU`).
+pub fn reached_cpu_limit(pid: u32) -> Option<u64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/limits")).ok()?;
+    let line = text.lines().find_map(|text| text.strip_prefix("Max cpu time"))?;
+    let hard: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
+    let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
+    let used = parse_cpu_ticks(&stat)?;
+    let ticks = rustix::param::clock_ticks_per_second();
+    let limit = hard.checked_mul(ticks)?;
+    // The kernel enforces the limit by sampled times, and shows more exact ones.
+    let inexact = (limit / 10).max(ticks / 4);
+    (used.checked_add(inexact)? >= limit).then_some(hard)
+}
+
+/// The processor time of a process in clock ticks, user and system: fields 14 and 15 of `/proc/PID/stat`.
+fn parse_cpu_ticks(text: &[u8]) -> Option<u64> {
+    let close = text.iter().rposition(|byte| *byte == b')')?;
+    let rest = std::str::from_utf8(text.get(close + 2..)?).ok()?;
+    let mut fields = rest.split_ascii_whitespace().skip(11);
+    let (user, system): (u64, u64) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
+    user.checked_add(system)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -221,6 +245,7 @@ mod tests {
         let text = b"12 (a) R 1 (b)) S 7 8 9 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 4242 100 200";
         let expected = Stat { pid: 12, parent: 7, group: 8, session: 9, state: b'S', ticks: 4242 };
         assert_eq!(parse_stat(12, text), Some(expected));
+        assert_eq!(parse_cpu_ticks(text), Some(5 + 6));
         assert_eq!(parse_stat(12, b"12 (x"), None);
         assert_eq!(parse_stat(12, b""), None);
     }

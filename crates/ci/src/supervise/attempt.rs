@@ -114,6 +114,7 @@ pub(super) struct Ended {
     pub(super) at: Instant,
     pub(super) unix: i64,
     pub(super) address_space: Option<u64>,
+    pub(super) cpu_limit: Option<u64>,
     /// CPU time of the main process and of the descendants that were waited for.
     pub(super) cpu: Option<Duration>,
 }
@@ -247,9 +248,10 @@ impl Attempt {
         let Some(end) = end(&status) else { return Ok(()) };
         let clean = end == End::Exited { code: 0 };
         let address_space = if clean { None } else { process::soft_limit(self.pid, "Max address space") };
+        let cpu_limit = if clean { None } else { process::reached_cpu_limit(self.pid) };
         let Spent { cpu, resident } = process::reap(self.pid)?;
         self.highest = self.highest.max(resident.filter(|_| self.group.cgroup().is_none()).unwrap_or_default());
-        self.end = Some(Ended { end, at: now, unix, address_space, cpu: Some(cpu) });
+        self.end = Some(Ended { end, at: now, unix, address_space, cpu_limit, cpu: Some(cpu) });
         if self.intent.is_none() {
             self.next_kill = None;
         }

@@ -231,6 +231,7 @@ impl<'a> Observers<'a> {
         }
         evidence.killed_peers = self.deaths.peers(attempt.job, died_at);
         evidence.address_space = ended.and_then(|ended| ended.address_space);
+        evidence.cpu_limit = ended.and_then(|ended| ended.cpu_limit);
         evidence.memory = self.memory.lowest();
         let moment = self.deaths.moment(attempt.job, died_at);
         evidence.neighbours = moment.unwrap_or_else(|| neighbours(attempt, others, self.plan));

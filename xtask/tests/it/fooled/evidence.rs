@@ -265,6 +265,8 @@ fn tracing() -> Vec<Way> {
             .with("timeout: 1s")
             .reason("stopped")
             .nothing_left(),
+        script("uses-up-its-processor-time", "ulimit -t 1; while :; do :; done", "crashed{9}")
+            .reason("all of the 1s of processor time that it may use (RLIMIT_CPU"),
         script("signals-its-parent", "kill $PPID; sleep 50", "cancelled")
             .exclusive()
             .says("SIGTERM was sent to Drydock by a process of the job signals-its-parent: process "),
