@@ -16,6 +16,7 @@ use super::watch::Opens;
 use super::xml::{self, Error, Extent, Log};
 use drydock_base::text::printable;
 
+mod crashes;
 mod evidence;
 mod messages;
 mod names;
@@ -121,7 +122,9 @@ pub fn gather(attempt: Traced<'_>) -> ValgrindEvidence {
     }
     let messages = messages::Messages::read(&attempt.directory.join("log"));
     messages.no_log.into_iter().for_each(|line| sum.unchecked(format!("a process has no log, {line}")));
+    messages.missing.into_iter().for_each(|line| sum.unchecked(format!("nothing ran there, {line}")));
     sum.evidence.refused = messages.refused.into_iter().collect();
+    sum.evidence.gave_up = messages.gave_up.into_iter().collect();
     match attempt.opens {
         Some(opens) => {
             sum.compare(opens, &names, attempt);
@@ -179,7 +182,7 @@ impl Sum {
                 self.evidence.uncounted += u64::from(!log.counts_used);
             }
             // The process went on with another program, which has a log of its own.
-            Extent::Stub | Extent::Cut(_) if was_replaced => {}
+            Extent::Stub | Extent::Cut(_) if was_replaced => self.evidence.became_another |= around.is_none(),
             // As a forked shell leaves it that becomes a program that is not traced.
             Extent::Stub if !attempt.traces_all => self.evidence.stubs += 1,
             // A shell that is killed, or what it called, says nothing about the test.
@@ -203,6 +206,10 @@ impl Sum {
             let (before, became) = (attempt.argv.first(), log.command.first());
             let [before, became] = [before, became].map(|name| name.map_or("another program", String::as_str));
             self.lost(format!("{before} became {became} by exec; errors before that are lost"));
+        }
+        // The verdict on a job tells of the crash of its main process.
+        if attempt.by_suite || !is_main {
+            self.evidence.note_crash(&log);
         }
         if is_main && !was_replaced {
             self.evidence.stopped = stopped;

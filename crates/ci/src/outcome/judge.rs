@@ -238,6 +238,9 @@ fn checked_and_passed(evidence: &Evidence) -> Option<Verdict> {
         if let Some(verdict) = logs_are_unknown(valgrind, code) {
             return Some(verdict);
         }
+        if let Some(verdict) = suite::gave_up(evidence, valgrind, code) {
+            return Some(verdict);
+        }
         if !valgrind.refused.is_empty() {
             let why = "the command ended as expected, but valgrind did not let all of its programs start";
             let verdict = Verdict::new(Outcome::Failed { code }, 0.9, why);
@@ -360,6 +363,11 @@ fn support(evidence: &Evidence, verdict: &mut Verdict) {
             format!("not started: valgrind runs no program that is setuid, setgid or has file capabilities: {program}")
         });
         verdict.reasons.extend(refused);
+        let gave_up = valgrind.gave_up.iter().take(5).map(|words| format!("valgrind gave up: {words}"));
+        verdict.reasons.extend(gave_up);
+        let crashed =
+            valgrind.crashes_in_words().map(|programs| format!("a process crashed under valgrind: {programs}"));
+        verdict.reasons.extend(crashed);
         verdict.reasons.extend(valgrind.incomplete.iter().take(5).map(|why| format!("not completely checked: {why}")));
         verdict.reasons.extend(valgrind.notes.iter().take(10).cloned());
         let ignored = valgrind.ignored_in_words();

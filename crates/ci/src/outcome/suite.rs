@@ -2,7 +2,7 @@
 
 use super::end::errors;
 use super::{Outcome, Verdict};
-use crate::evidence::{End, Evidence, Finding};
+use crate::evidence::{End, Evidence, Finding, ValgrindEvidence};
 
 /// The number of reasons of one kind that a verdict lists.
 const MOST: usize = 5;
@@ -25,6 +25,18 @@ pub(super) fn found_errors(evidence: &Evidence, code: i32) -> Option<Verdict> {
     ));
     verdict.reasons.extend(valgrind.first.iter().take(3).map(Finding::line));
     Some(verdict)
+}
+
+/// The verdict on a suite that ended as expected although valgrind ended without having checked one of its programs. Its exit
+/// status told the suite so.
+pub(super) fn gave_up(evidence: &Evidence, valgrind: &ValgrindEvidence, code: i32) -> Option<Verdict> {
+    evidence.suite.as_ref().filter(|_| !valgrind.gave_up.is_empty())?;
+    let why = "the suite ended as expected, but valgrind gave up before it had checked one of its programs";
+    let verdict = Verdict::new(Outcome::Failed { code }, 0.9, why);
+    Some(verdict.and("what the program would have done is not known, so this is not a pass").advise(
+        "correct the options or files that valgrind complains about; if the suite only tries whether valgrind knows an option, let \
+         it send valgrind's standard error to /dev/null",
+    ))
 }
 
 /// The verdict on a job that starts valgrind by itself, and that runs under valgrind as well.

@@ -249,6 +249,13 @@ pub(super) fn write_notes(text: &mut String, run: &Run) -> std::fmt::Result {
                     last.and_then(|valgrind| Some((planned.name.as_str(), valgrind.incomplete.first()?.as_str()))),
                 );
                 let suite = job.attempts.last().and_then(|last| last.evidence.suite.as_ref());
+                if let Some(programs) = suite.and(last).and_then(|valgrind| valgrind.crashes_in_words()) {
+                    writeln!(
+                        text,
+                        "\n! {} passed, although processes crashed under valgrind: {programs}",
+                        planned.name
+                    )?;
+                }
                 native.extend(
                     suite.and_then(|suite| Some((planned.name.as_str(), suite.unchecked().into_iter().next()?))),
                 );

@@ -54,6 +54,16 @@ pub struct ValgrindEvidence {
     /// Programs that valgrind did not start, since they are setuid or setgid, or have file capabilities.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub refused: Vec<String>,
+    /// Valgrind's own words where it ended without having checked a program.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gave_up: Vec<String>,
+    /// Processes that ended by a signal that programs raise by a mistake of theirs, by program and signal; not the main process
+    /// of a command that runs under valgrind as a whole.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub crashes: BTreeMap<String, u64>,
+    /// `true` if a program of the project ran under the tool before it became another one by exec.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub became_another: bool,
     /// Programs of a suite whose options keep what their children find out of the logs, with the option.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub silenced: Vec<String>,
@@ -89,7 +99,7 @@ impl ValgrindEvidence {
 
     /// `true` if processes were checked to their end, and all of them are of programs of the system.
     pub fn only_around(&self) -> bool {
-        self.complete > 0 && self.around == self.complete
+        self.complete > 0 && self.around == self.complete && !self.became_another
     }
 
     /// The programs of the system whose errors do not count, in words.

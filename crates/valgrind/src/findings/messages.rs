@@ -1,4 +1,4 @@
-//! What valgrind prints beside its logs: that it could not make one, or did not start a program.
+//! What valgrind prints beside its logs: that it could not make one, did not start a program, or gave up.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -16,13 +16,33 @@ const NO_LOG: &str = "valgrind: Cannot create XML file";
 /// Valgrind cannot give a program privileges, so it lets no such program start. Its parent gets EACCES and may go on.
 const REFUSED: &str = "Warning: Can't execute setuid/setgid/setcap executable: ";
 
+/// After these words valgrind ends, and the program did not run or was not checked to its end: an option or a file of
+/// suppressions is wrong, the dynamic linker is stripped, or valgrind itself failed.
+const GAVE_UP: [&str; 9] = [
+    "FATAL: ",
+    "valgrind: Unknown option: ",
+    "valgrind: Bad option: ",
+    "valgrind: no program specified",
+    "valgrind: failed to start tool ",
+    "valgrind: Startup or configuration error",
+    "valgrind:  Fatal error at startup: ",
+    "valgrind: the 'impossible' happened",
+    "valgrind: mmap(",
+];
+/// Valgrind found no program, or nothing that it may execute.
+const MISSING: [&str; 3] = [": No such file or directory", ": command not found", ": Permission denied"];
+
 /// The messages in the output of a job.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Messages {
     /// Why a process has no log.
     pub(super) no_log: Vec<String>,
-    /// The programs that were not started.
+    /// The programs that were not started, since they have privileges.
     pub(super) refused: BTreeSet<String>,
+    /// Why valgrind ended without having checked a program.
+    pub(super) gave_up: BTreeSet<String>,
+    /// Why there was no program to start.
+    pub(super) missing: BTreeSet<String>,
 }
 
 impl Messages {
@@ -50,11 +70,23 @@ impl Messages {
         }
         let own = line.strip_prefix("==").and_then(|line| line.split_once("== "));
         let own = own.filter(|(pid, _)| pid.bytes().all(|byte| byte.is_ascii_digit()));
-        if let Some(program) = own.and_then(|(_, text)| text.strip_prefix(REFUSED)) {
-            if self.refused.len() < MOST {
-                self.refused.insert(printable(program, 400));
-            }
+        let own = own.map(|(_, text)| text);
+        if let Some(program) = own.and_then(|text| text.strip_prefix(REFUSED)) {
+            insert(&mut self.refused, program);
         }
+        // With a process identifier in front only from where valgrind has read its options.
+        let text = own.or_else(|| line.starts_with("valgrind: ").then_some(line)).unwrap_or_default();
+        if GAVE_UP.iter().any(|beginning| text.starts_with(beginning)) {
+            insert(&mut self.gave_up, text);
+        } else if own.is_none() && !text.starts_with(NO_LOG) && MISSING.iter().any(|end| text.ends_with(end)) {
+            insert(&mut self.missing, text);
+        }
+    }
+}
+
+fn insert(messages: &mut BTreeSet<String>, text: &str) {
+    if messages.len() < MOST {
+        messages.insert(printable(text, 400));
     }
 }
 
@@ -71,13 +103,20 @@ mod tests {
             "==7== Warning: Can't execute setuid/setgid/setcap executable: ./s\n{filler}{}\n\
              == 7== Warning: Can't execute setuid/setgid/setcap executable: ./quoted\n\
              valgrind: Cannot create XML file '/x/memcheck.9.xml': Permission denied\n\
-             ==8== Warning: Can't execute setuid/setgid/setcap executable: ./s",
+             ==8== Warning: Can't execute setuid/setgid/setcap executable: ./s\n\
+             ==9== FATAL: can't open suppressions file \"x\"\nFATAL: of a program\n\
+             valgrind:  Fatal error at startup: a function redirection\nvalgrind:  which is mandatory\n\
+             valgrind: ./absent: No such file or directory\nsh: valgrind: No such file or directory",
             "x".repeat(40_000)
         );
         std::fs::write(&path, text).unwrap();
         let messages = Messages::read(&path);
         assert_eq!(messages.refused, BTreeSet::from(["./s".to_owned()]));
         assert_eq!(messages.no_log, ["valgrind: Cannot create XML file '/x/memcheck.9.xml': Permission denied"]);
+        let gave_up =
+            ["FATAL: can't open suppressions file \"x\"", "valgrind:  Fatal error at startup: a function redirection"];
+        assert_eq!(messages.gave_up, gave_up.map(str::to_owned).into());
+        assert_eq!(messages.missing, ["valgrind: ./absent: No such file or directory".to_owned()].into());
         assert_eq!(Messages::read(&directory.path().join("none")), Messages::default());
     }
 }

@@ -24,6 +24,7 @@ int main(int count, char **words)
 {
     for (int i = 1; i < count; i++) {
         if (!strcmp(words[i], "lose")) lose(37);
+        if (!strcmp(words[i], "abort")) abort();
         if (!strcmp(words[i], "read")) read_behind();
         if (!strcmp(words[i], "fork")) { if (fork() == 0) read_behind(); else wait(NULL); }
         if (!strcmp(words[i], "chroot") && (chroot("empty") || chdir("/"))) return 9;
@@ -76,6 +77,8 @@ fn own_exit_code() -> Vec<Way> {
             .reason("the suite ended by itself with exit code 7"),
         suite("suite-reads-its-own-logs", "valgrind -q --log-file=own ./d read; test ! -s own", "findings{1}"),
         suite("suite-fails-soundly", "valgrind -q ./d; exit 3", "failed{3}"),
+        suite("suite-ignores-a-crash", "valgrind -q ./d abort; valgrind -q ./d", "passed")
+            .says("suite-ignores-a-crash passed, although processes crashed under valgrind: ./d (SIGABRT)"),
     ]
 }
 
@@ -121,6 +124,19 @@ fn own_options() -> Vec<Way> {
             "mkdir sub; cd sub; valgrind -q ../d lose; cd /; valgrind -q true",
             "findings{1}",
         ),
+        unchecked(
+            "suite-misspells-an-option",
+            "valgrind -q --leak-chek=full ./d lose; valgrind -q ./d",
+            "valgrind gave up: valgrind: Unknown option: --leak-chek=full",
+        ),
+        unchecked(
+            "suite-lacks-its-suppressions",
+            "valgrind -q --suppressions=absent.supp ./d lose; valgrind -q ./d",
+            "valgrind gave up: FATAL: can't open suppressions file",
+        ),
+        suite("suite-lacks-a-program", "valgrind -q ./absent; valgrind -q ./d", "passed")
+            .reason("nothing ran there, valgrind: ./absent: No such file or directory")
+            .says("passed without being completely checked"),
         suite("suite-version-only", "valgrind --version; valgrind --help >/dev/null; valgrind -q ./d", "passed"),
     ]
 }

@@ -51,6 +51,13 @@ int main(int argc, char **argv) {
 }
 ";
 
+/// As [`INVALID`], and then a program of the system.
+const BECOMES: &str = "
+#include <stdlib.h>
+#include <unistd.h>
+int main(void) { volatile char *p = malloc(4); char c = p[4]; if (c == 99) return 9; execl(\"/bin/true\", \"true\", (char *)0); return 8; }
+";
+
 /// Asks for a leak check before a leak is found again.
 const ASKS: &str = "
 #include <stdlib.h>
@@ -162,6 +169,11 @@ fn exits() -> Vec<Way> {
         ends("error-and-sigabrt", ", abort", "--error-exitcode=7", "crashed{6}")
             .reason("valgrind also found InvalidRead"),
         ends("error-in-forked-child", ", fork", "", "findings{1}"),
+        Way::new("becomes-a-program-of-the-system", "run: [./x], tool: memcheck", "findings{1}")
+            .c("x", BECOMES)
+            .check("it is not said that no program of the project ran", |seen| {
+                !seen.reasons().contains("none of the project")
+            }),
         ends("error-in-executed-child", ", exec, ./y", "", "findings{1}").c("y", INVALID),
         Way::new(
             "errors-expected",
