@@ -25,6 +25,8 @@ use drydock_valgrind::cause::Cause;
 const MOST_JOBS: usize = 12;
 /// The number of lines of a log that are shown for a cause.
 const LOG_LINES: usize = 10;
+/// The number of processes left behind that are named.
+const MOST_LEFT: usize = 5;
 /// Shorter runs have no tables.
 pub(super) const WORTH_A_TABLE: u64 = 1000;
 /// The confidence of a verdict is shown when it is lower than this.
@@ -274,13 +276,12 @@ pub(super) fn write_notes(text: &mut String, run: &Run) -> std::fmt::Result {
         for record in &job.attempts {
             if !record.evidence.leftovers.is_empty() {
                 let shown = |command: &str| command.chars().take(60).collect::<String>();
-                let left: Vec<String> = record
-                    .evidence
-                    .leftovers
-                    .iter()
-                    .take(5)
-                    .map(|left| format!("{} ({})", shown(&left.command), left.pid))
-                    .collect();
+                let all = &record.evidence.leftovers;
+                let named = all.iter().take(MOST_LEFT).map(|left| format!("{} ({})", shown(&left.command), left.pid));
+                let mut left: Vec<String> = named.collect();
+                if all.len() > MOST_LEFT {
+                    left.push(format!("and {} more", all.len() - MOST_LEFT));
+                }
                 writeln!(text, "\n! {} left processes behind, which were ended: {}", planned.name, left.join(", "))?;
             }
         }

@@ -234,6 +234,9 @@ fn leftovers_rows() -> Vec<Way> {
         daemon("unmarked-daemon", unmarked, "none").exclusive(),
         daemon("respawning-daemon", respawning, "none"),
         daemon("contained-daemon", unmarked, "v1"),
+        script("leaves-many-behind", "for i in $(seq 12); do exec -a \"$1\" sleep 1000 & done", "passed")
+            .says(", and 7 more")
+            .nothing_left(),
         needed("gone-before-it-is-needed", "none"),
         script("holds-the-output", "sleep 1000 \"$1\" &\nexec -a \"$1\" sleep 1001 &\necho done", "passed")
             .args(&["--containment", "none"])
