@@ -381,6 +381,11 @@ impl Attempt {
         later.into_iter().flatten().for_each(|moment| *moment += by);
     }
 
+    /// The time that it has at most, without the time in which nobody could watch it.
+    pub(super) fn time_limit(&self) -> Duration {
+        self.timeout.saturating_duration_since(self.began)
+    }
+
     /// Its living processes.
     pub(super) fn members(&self) -> io::Result<Vec<u32>> {
         self.group.members(self.adopted.as_deref())

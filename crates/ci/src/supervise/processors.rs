@@ -11,6 +11,9 @@ const BUSY: f64 = 0.9;
 const WINDOW: Duration = Duration::from_millis(200);
 /// No job waits longer than this for a processor: a running job may wait for it.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
+/// Nor longer than one part in this many of the time that a running job has at most: otherwise one that waits for it would be
+/// ended.
+const WAIT_SHARE: u32 = 4;
 /// The share of the job that ended last in what is expected of the next.
 const NEWEST: f64 = 0.3;
 
@@ -47,8 +50,8 @@ impl Processors {
     /// `true` if one more job may start beside the running ones.
     pub(super) fn admit(&mut self, running: &[Attempt], now: Instant) -> bool {
         let used = running.iter().map(|attempt| attempt.load.used());
-        let admits =
-            self.have_room(used) || self.waiting.is_some_and(|since| now.duration_since(since) >= LONGEST_WAIT);
+        let longest = longest_wait(running.iter().map(Attempt::time_limit));
+        let admits = self.have_room(used) || self.waiting.is_some_and(|since| now.duration_since(since) >= longest);
         if admits {
             self.waiting = None;
         } else {
@@ -66,6 +69,11 @@ impl Processors {
         }
         jobs < self.count || sum < self.count * BUSY
     }
+}
+
+/// The longest time that a job waits for a processor beside jobs with these time limits.
+fn longest_wait(limits: impl Iterator<Item = Duration>) -> Duration {
+    limits.min().map_or(LONGEST_WAIT, |shortest| LONGEST_WAIT.min(shortest / WAIT_SHARE))
 }
 
 /// The use of processors by one job.
@@ -154,5 +162,9 @@ mod tests {
         assert!(none.admit(&[], now));
         none.waiting = Some(now);
         assert!(none.admit(&[], now + LONGEST_WAIT) && none.waiting.is_none());
+        // A server that polls for its client must not run out of time before that starts.
+        let seconds = Duration::from_secs;
+        let beside = |limits: &[u64]| longest_wait(limits.iter().copied().map(seconds));
+        assert_eq!([beside(&[]), beside(&[600, 900]), beside(&[600, 20])], [seconds(30), seconds(30), seconds(5)]);
     }
 }
