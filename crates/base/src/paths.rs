@@ -121,7 +121,10 @@ impl State {
         // Only an interrupted run with the same process id leaves such a link.
         fs::remove_file(&fresh).ok();
         std::os::unix::fs::symlink(id, &fresh)?;
-        fs::rename(&fresh, self.runs().join("latest"))
+        fs::rename(&fresh, self.runs().join("latest")).inspect_err(|_| {
+            // The first error is the one to report.
+            fs::remove_file(&fresh).ok();
+        })
     }
 }
 

@@ -1,6 +1,8 @@
 //! A hostile surrounding: what is in the place of a file of the state, what a job does to it while the run goes on, limits and
 //! directories that are inherited, and signals at any moment.
 
+mod paths;
+
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
@@ -222,7 +224,7 @@ fn a_job_that_replaces_the_runs_directory_is_reported_and_nothing_is_written_els
             "{}",
             finished.transcript()
         );
-        assert!(finished.stderr.contains("all that is known of the run is now in"), "{}", finished.transcript());
+        assert!(finished.stderr.contains("all that is known of the run"), "{}", finished.transcript());
         outside.is_untouched(does);
         assert_eq!(results(&project), ["before passed", "hostile passed", "after not-run"], "{does}");
         // The other run goes on from what is known.

@@ -1,6 +1,7 @@
 //! One supervised run from lock to results: fresh, resumed, or a rerun that completes an earlier one.
 
 use std::collections::HashMap;
+use std::path::Path;
 
 use anyhow::Context as _;
 
@@ -126,6 +127,7 @@ impl Session<'_> {
         }
         let capacity = capacity::find(&self.parameters);
         let state = &self.ctx.state;
+        check_paths(&[&self.ctx.declarations.project, &self.ctx.declarations.config, state.root()])?;
         // Errors in the declaration are reported before anything is changed.
         let mut strange = Vec::new();
         let fresh = match &goal {
@@ -198,10 +200,10 @@ impl Session<'_> {
             dir
         } else {
             let fresh = store_anew(state, &run)?;
+            let place = if fresh.root() == dir.root() { "it".into() } else { fresh.root().display().to_string() };
             output::err(format_args!(
-                "warning: {} was moved, deleted or replaced while the run went on; all that is known of the run is now in {}",
+                "warning: {} was moved, deleted or replaced while the run went on; {place} was made anew, with all that is known of the run",
                 dir.root().display(),
-                fresh.root().display()
             ));
             result = if result == RunResult::Passed { RunResult::Infrastructure } else { result };
             fresh
@@ -220,6 +222,18 @@ impl Session<'_> {
         let for_runner = self.parameters.for_github.then(|| RunnerOutput::new(reports.input(result)));
         drop(reports);
         Ok(Finished { dir, run, result, summary, for_runner })
+    }
+}
+
+/// Plans are JSON and valgrind's logs are XML; neither can have other paths.
+fn check_paths(paths: &[&Path]) -> anyhow::Result<()> {
+    match paths.iter().find(|path| path.to_str().is_none()) {
+        Some(path) => Err(Failure::usage(format!(
+            "the path {} is not valid UTF-8, which runs need; rename the directory, or choose another one",
+            path.display()
+        ))
+        .into()),
+        None => Ok(()),
     }
 }
 
@@ -268,15 +282,29 @@ fn is_taken(error: &anyhow::Error) -> bool {
 fn store_anew(state: &State, run: &Run) -> anyhow::Result<RunDir> {
     let id = run.started.as_ref().map_or("recovered", |started| started.id.as_str());
     let dir = new_dir(state, id)?;
-    begin(state, &dir, &run.plan)?;
+    store_plan(&dir, &run.plan)?;
     Journal::write_anew(&dir, &retell::events(run))?.close()?;
+    // All that is known is kept, whatever a job put in the way of the link.
+    if let Err(error) = make_latest(state, &dir) {
+        output::err(format_args!("warning: {error:#}; `--run {}` names this run", dir.id()));
+    }
     Ok(dir)
 }
 
 /// Stores the plan and makes the run the latest.
 pub(super) fn begin(state: &State, dir: &RunDir, plan: &Plan) -> anyhow::Result<()> {
+    store_plan(dir, plan)?;
+    make_latest(state, dir)
+}
+
+fn store_plan(dir: &RunDir, plan: &Plan) -> anyhow::Result<()> {
     dir.write(paths::PLAN, &serde_json::to_vec(plan)?)?;
-    state.set_latest(&dir.id()).with_context(|| format!("cannot write in {}", state.runs().display()))
+    Ok(())
+}
+
+fn make_latest(state: &State, dir: &RunDir) -> anyhow::Result<()> {
+    let link = || format!("cannot make {} a link to the run", state.runs().join("latest").display());
+    state.set_latest(&dir.id()).with_context(link)
 }
 
 /// The last run with its open attempts judged, or `None` if it has finished.
