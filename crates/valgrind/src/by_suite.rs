@@ -135,36 +135,48 @@ impl Invocation {
     /// Where the process under that tool writes its errors. `passed` is its variable [`VARIABLE`], and `directory` that of
     /// the attempt.
     pub fn destination(&self, tool: &str, passed: Option<&str>, directory: &Path) -> Destination {
-        let mut own = None;
-        let mut only_command_line = false;
-        for option in self.options.iter().map(|option| without_tool(option, tool)) {
+        let option_of = |option: &str| {
+            let option = without_tool(option, tool).into_owned();
             let (name, value) = option.split_once('=').unwrap_or((&option, ""));
-            match name {
+            (name.to_owned(), value.to_owned())
+        };
+        let mut only_command_line = false;
+        for (name, value) in self.options.iter().map(|option| option_of(option)) {
+            match name.as_str() {
                 "--version" | "-h" | "--help" | "--help-debug" | "--help-dyn-options" => return Destination::Nothing,
                 "--command-line-only" => only_command_line = value == "yes",
-                "--xml" if value == "no" => {
-                    own = Some(Destination::Elsewhere("its command line has --xml=no".into()));
-                }
-                "--xml-file" => own = Some(Destination::OwnXml(value.to_owned())),
-                "--xml-fd" | "--xml-socket" => {
-                    own = Some(Destination::Elsewhere(format!("its command line has {option}")));
-                }
+                _ => {}
+            }
+        }
+        // `%` starts a format in valgrind's file options.
+        let directory = directory.display().to_string().replace('%', "%%");
+        let is_ours = |text: &str| text.contains(&directory);
+        let variable = passed.filter(|_| !only_command_line).unwrap_or_default().split_whitespace();
+        let variable = variable.map(|option| (VARIABLE, option_of(option)));
+        let line = self.options.iter().map(|option| ("its command line", option_of(option)));
+        // Of each option, the last one counts.
+        let (mut off, mut file) = (None, None);
+        for (place, (name, value)) in variable.chain(line) {
+            let elsewhere = || Destination::Elsewhere(format!("{place} has {name}={value}"));
+            match name.as_str() {
+                "--xml" => off = (value == "no").then(elsewhere),
+                "--xml-file" if is_ours(&value) => file = Some(Destination::Collected),
+                "--xml-file" => file = Some(Destination::OwnXml(value)),
+                "--xml-fd" | "--xml-socket" => file = Some(elsewhere()),
                 _ if name.strip_prefix("--").and_then(|name| name.strip_suffix("-out-file")) == Some(tool) => {
-                    own = Some(Destination::Elsewhere(format!("its command line has {option}")));
+                    file = Some(if is_ours(&value) { Destination::Collected } else { elsewhere() });
                 }
                 _ => {}
             }
         }
-        if let Some(own) = own {
-            return own;
+        if let Some(decided) = off.or(file) {
+            return decided;
         }
         if only_command_line {
             return Destination::Elsewhere(format!("--command-line-only=yes makes it ignore {VARIABLE}"));
         }
-        // `%` starts a format in valgrind's file options.
-        let directory = directory.display().to_string().replace('%', "%%");
         match passed {
-            Some(options) if options.contains(&directory) => Destination::Collected,
+            Some(options) if is_ours(options) => Destination::Collected,
             Some(_) => Destination::Elsewhere(format!("the suite replaced the value of {VARIABLE}")),
             None => Destination::Elsewhere(format!("the suite did not pass {VARIABLE} on to it")),
         }

@@ -301,9 +301,8 @@ impl Traced {
                 }
             }
             Destination::OwnXml(file) if finds_errors => {
-                *unlogged
-                    .entry(format!("{program} under {name}: its command line has --xml-file={file}"))
-                    .or_default() += 1;
+                *unlogged.entry(format!("{program} under {name}: its options have --xml-file={file}")).or_default() +=
+                    1;
             }
             // Only tools that find errors write XML.
             Destination::OwnXml(_) => {}

@@ -57,6 +57,12 @@ fn the_last_option_of_the_strongest_source_counts() {
     goes("valgrind --helgrind:xml=no -- ./a", ours, Destination::Collected);
     goes("valgrind ./a", None, elsewhere("the suite did not pass VALGRIND_OPTS on to it"));
     goes("valgrind ./a", Some("-q"), elsewhere("the suite replaced the value of VALGRIND_OPTS"));
+    let after = |more: &str| format!("--memcheck:xml-file=/d%%1/memcheck.%p.xml {more}");
+    let (off, null) = (after("--memcheck:xml=no"), after("--xml-file=/dev/null"));
+    goes("valgrind ./a", Some(&off), elsewhere("VALGRIND_OPTS has --xml=no"));
+    goes("valgrind --xml=yes ./a", Some(&off), Destination::Collected);
+    goes("valgrind ./a", Some(&null), Destination::OwnXml("/dev/null".into()));
+    goes("valgrind ./a", Some(&after("--helgrind:xml=no")), Destination::Collected);
     goes("valgrind --memcheck:xml=no ./a", ours, elsewhere("its command line has --xml=no"));
     goes("valgrind --xml=yes --xml-fd=9 ./a", ours, elsewhere("its command line has --xml-fd=9"));
     goes("valgrind --xml-socket=127.0.0.1 ./a", ours, elsewhere("its command line has --xml-socket=127.0.0.1"));

@@ -18,7 +18,7 @@ const REFUSED: &str = "Warning: Can't execute setuid/setgid/setcap executable: "
 
 /// After these words valgrind ends, and the program did not run or was not checked to its end: an option or a file of
 /// suppressions is wrong, the dynamic linker is stripped, or valgrind itself failed.
-const GAVE_UP: [&str; 9] = [
+const GAVE_UP: [&str; 10] = [
     "FATAL: ",
     "valgrind: Unknown option: ",
     "valgrind: Bad option: ",
@@ -28,6 +28,7 @@ const GAVE_UP: [&str; 9] = [
     "valgrind:  Fatal error at startup: ",
     "valgrind: the 'impossible' happened",
     "valgrind: mmap(",
+    "Valgrind's memory management: out of memory",
 ];
 /// Valgrind found no program, or nothing that it may execute.
 const MISSING: [&str; 3] = [": No such file or directory", ": command not found", ": Permission denied"];
@@ -70,7 +71,7 @@ impl Messages {
         }
         let own = line.strip_prefix("==").and_then(|line| line.split_once("== "));
         let own = own.filter(|(pid, _)| pid.bytes().all(|byte| byte.is_ascii_digit()));
-        let own = own.map(|(_, text)| text);
+        let own = own.map(|(_, text)| text.trim_start());
         if let Some(program) = own.and_then(|text| text.strip_prefix(REFUSED)) {
             insert(&mut self.refused, program);
         }

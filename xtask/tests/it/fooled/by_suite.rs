@@ -102,6 +102,27 @@ fn own_options() -> Vec<Way> {
              until test -e ready; do sleep 0.1; done; rm own; sleep 1; kill $!; wait",
             "findings{1}",
         ),
+        unchecked(
+            "suite-appends-xml-off",
+            "VALGRIND_OPTS=\"$VALGRIND_OPTS --memcheck:xml=no\" valgrind -q ./d lose; valgrind -q ./d",
+            "VALGRIND_OPTS has --xml=no",
+        ),
+        unchecked(
+            "suite-appends-xml-elsewhere",
+            "VALGRIND_OPTS=\"$VALGRIND_OPTS --xml-file=/dev/null\" valgrind -q ./d lose; valgrind -q ./d",
+            "its options have --xml-file=/dev/null",
+        ),
+        unchecked(
+            "suite-leaks-in-another-file",
+            "valgrind -q --xtree-leak=yes ./d lose",
+            "with --xtree-leak=yes, its leaks are not in the logs",
+        ),
+        unchecked(
+            "suite-where-no-log-can-be",
+            "unshare -rm sh -c 'mount -t tmpfs none ../target && exec valgrind -q ./d lose'; valgrind -q ./d",
+            "Cannot create XML file",
+        )
+        .needs("unshare", "util-linux"),
         unchecked("suite-xml-off", "valgrind -q --xml=no ./d lose; valgrind -q ./d", "--xml=no"),
         unchecked("suite-xml-elsewhere", "valgrind -q --xml=yes --xml-fd=9 ./d lose 9>own", "--xml-fd=9"),
         suite("suite-own-suppressions", "valgrind -q --suppressions=own.supp ./d lose", "passed")
