@@ -345,19 +345,16 @@ impl Attempt {
             self.intent = Some(KillIntent { reason, at, escalated });
         }
         // Members that cannot be listed now are signalled at the next repetition.
-        let adopted = self.adopted.as_deref();
         // First those that are known: what replaces itself all the time is gone by the time that all are listed.
-        adopted.into_iter().flatten().for_each(|pid| signal_process(*pid, signal));
-        self.group.signal(signal, adopted).ok();
+        self.adopted.iter().flatten().for_each(|pid| signal_process(*pid, signal));
+        let outside = self.outside();
+        self.group.signal(signal, outside.as_deref()).ok();
         // A stopped process handles TERM only once it continues.
         if !hard {
-            self.group.signal(Signal::CONT, adopted).ok();
+            self.group.signal(Signal::CONT, outside.as_deref()).ok();
         }
-        let grace = if reason == KillReason::Leftover && !self.under_tool {
-            self.grace.min(LEFTOVER_GRACE)
-        } else {
-            self.grace
-        };
+        let is_short = reason == KillReason::Leftover && !self.under_tool;
+        let grace = if is_short { self.grace.min(LEFTOVER_GRACE) } else { self.grace };
         self.next_kill = Some(now + if hard { REPEAT } else { grace });
     }
 
@@ -367,10 +364,10 @@ impl Attempt {
             self.timeout = now + timeout.min(MAX_LIMIT);
             self.timeout_after = None;
         }
-        let Some(suite) = &mut self.suite else { return };
-        if now >= suite.next() {
+        if self.suite.as_ref().is_some_and(|suite| now >= suite.next()) {
             // Members that cannot be listed now are looked at the next time.
-            suite.look(&self.group.members(self.adopted.as_deref()).unwrap_or_default());
+            let members = self.members().unwrap_or_default();
+            self.suite.iter_mut().for_each(|suite| suite.look(&members));
         }
     }
 
@@ -388,7 +385,14 @@ impl Attempt {
 
     /// Its living processes.
     pub(super) fn members(&self) -> io::Result<Vec<u32>> {
-        self.group.members(self.adopted.as_deref())
+        self.group.members(self.outside().as_deref())
+    }
+
+    /// Its processes that may be outside of its group: its orphans, and the main process, which a privileged job may have moved.
+    fn outside(&self) -> Option<Vec<u32>> {
+        let main = self.end.is_none().then_some(self.pid);
+        let orphans = self.adopted.iter().flatten().copied();
+        (main.is_some() || self.adopted.is_some()).then(|| main.into_iter().chain(orphans).collect())
     }
 
     /// CPU time of its processes: as its cgroup counts it, or else of the main process and of what was waited for.

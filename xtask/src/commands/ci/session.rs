@@ -231,8 +231,7 @@ fn check_paths(paths: &[&Path]) -> anyhow::Result<()> {
         Some(path) => Err(Failure::usage(format!(
             "the path {} is not valid UTF-8, which runs need; rename the directory, or choose another one",
             path.display()
-        ))
-        .into()),
+        ))),
         None => Ok(()),
     }
 }

@@ -234,6 +234,15 @@ fn leftovers_rows() -> Vec<Way> {
         daemon("unmarked-daemon", unmarked, "none").exclusive(),
         daemon("respawning-daemon", respawning, "none"),
         daemon("contained-daemon", unmarked, "v1"),
+        script(
+            "leaves-its-cgroup",
+            "trap '' TERM\nfor group in /sys/fs/cgroup /sys/fs/cgroup/memory; do echo $$ >$group/cgroup.procs; done 2>/dev/null\n\
+             exec -a \"$1\" sleep 1000 &\nwait\nsleep 1000",
+            "timed-out",
+        )
+        .with("timeout: 2s, grace: 1s")
+        .nothing_left()
+        .check("all of them could be ended", |seen| !seen.finished.transcript().contains("survive SIGKILL")),
         script("leaves-many-behind", "for i in $(seq 12); do exec -a \"$1\" sleep 1000 & done", "passed")
             .says(", and 7 more")
             .nothing_left(),
