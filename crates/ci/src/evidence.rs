@@ -75,7 +75,7 @@ pub enum KillReason {
     Timeout,
     /// The run was interrupted.
     Cancel,
-    /// The state directory cannot be written any more, so the run cannot go on.
+    /// The run cannot go on: the state directory cannot be written any more, or no further job can be started.
     NoState,
     /// Processes that the job left behind.
     Leftover,
@@ -327,6 +327,9 @@ pub struct Evidence {
     /// A directory on a disk that was full when it ended: the state directory, or another that the job needs if its log
     /// says so.
     pub disk_full: Option<String>,
+    /// `true` if the job's log could not be written to its end.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub log_unwritten: bool,
     /// For a lost attempt: its last memory samples in bytes, oldest first.
     pub last_samples: Vec<u64>,
     /// For a lost attempt: what became of the Drydock that ran it.
@@ -391,6 +394,7 @@ impl Evidence {
             hints: Vec::new(),
             allocation_lines: Vec::new(),
             disk_full: None,
+            log_unwritten: false,
             last_samples: Vec::new(),
             supervisor: None,
             slowdown: Slowdown::default(),

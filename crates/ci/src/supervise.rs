@@ -355,7 +355,8 @@ impl<'a> Supervisor<'a> {
         let is_full = attempt.unwritten || record.verdict.outcome == Outcome::DiskFull;
         self.ended(attempt.job, record);
         if is_full {
-            self.leave_state(format!("{name} ended while a disk was full"));
+            let why = if attempt.unwritten { "and its log could not be written" } else { "while a disk was full" };
+            self.leave_state(format!("{name} ended {why}"));
         }
     }
 
@@ -424,7 +425,9 @@ impl<'a> Supervisor<'a> {
         match self.stop.reason {
             None | Some(KillReason::Leftover | KillReason::Timeout) => {}
             Some(KillReason::Cancel) => self.dispatcher.leave_unstarted("the run was stopped before"),
-            Some(KillReason::NoState) => self.dispatcher.leave_unstarted("the state directory could not be written"),
+            Some(KillReason::NoState) => {
+                self.dispatcher.leave_unstarted("the run could not go on, as its last warning says")
+            }
         }
     }
 }

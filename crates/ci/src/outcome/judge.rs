@@ -102,10 +102,10 @@ fn ended_by_us(evidence: &Evidence) -> Option<Verdict> {
             Verdict::new(
                 Outcome::Cancelled,
                 0.99,
-                format!("the state directory cannot be written and Drydock ended it: {how}"),
+                format!("the run could not go on, as its last warning says, and Drydock ended it: {how}"),
             )
             .advise(format!(
-                "free disk space or restore write access to the state directory, then run `{}`",
+                "do what that warning asks for, such as free disk space or a higher limit, then run `{}`",
                 commands::resume().kept()
             )),
         ),
@@ -129,7 +129,12 @@ fn disk_was_full(evidence: &Evidence) -> Option<Verdict> {
         End::NotStarted { .. } | End::NoRecord => false,
     };
     (failed && !found).then(|| {
-        Verdict::new(Outcome::DiskFull, 0.8, format!("the disk that holds {place} was full when it ended"))
+        let why = if evidence.log_unwritten {
+            format!("its log in {place} could not be written to its end: the disk is full, or no file may be that long (`ulimit -f`)")
+        } else {
+            format!("the disk that holds {place} was full when it ended")
+        };
+        Verdict::new(Outcome::DiskFull, 0.8, why)
             .and(format!("the main process {}", end_in_words(&evidence.end)))
             .advise(format!("free disk space, then run `{}`, which repeats the job", commands::resume().kept()))
     })

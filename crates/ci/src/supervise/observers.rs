@@ -210,6 +210,7 @@ impl<'a> Observers<'a> {
             || evidence.profile_expected.is_some() && evidence.heap.is_none() && evidence.allocations.is_none();
         if !as_expected || unchecked || attempt.unwritten {
             evidence.disk_full = self.full_disk(attempt);
+            evidence.log_unwritten = attempt.unwritten;
         }
         let killed_by_oomd = attempt.group.killed_by_oomd();
         if as_expected && group_victims == 0 && killed_by_oomd.is_none() {

@@ -306,6 +306,12 @@ fn inherited() -> Vec<Way> {
         bash("closed-descriptors", "exec <&- >&- 2>&-; {call}"),
         bash("no-home-and-no-tmpdir", "unset HOME; export TMPDIR=/nowhere/at/all; {call}"),
         bash("small-limits", "ulimit -S -n 64; ulimit -S -c 0; ulimit -S -s 1024; umask 777; {call}"),
+        bash("small-files", "ulimit -f 100; {call}"),
+        script("log-beyond-the-limit-of-files", "seq 100000; exit 3", "disk-full")
+            .exclusive()
+            .through(&["bash", "-c", "ulimit -f 100; {call}"])
+            .reason("no file may be that long (`ulimit -f`)")
+            .says("ended and its log could not be written"),
         bash("huge-limits", "ulimit -n $(ulimit -H -n); ulimit -c unlimited; {call}"),
         script("blocked-and-ignored", clean, "passed")
             .through(&["python3", "-c", blocked, "{call}"])
