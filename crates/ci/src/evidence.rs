@@ -310,6 +310,12 @@ pub struct Evidence {
     /// The profiler that the job ran under, which must leave a file.
     #[serde(default)]
     pub profile_expected: Option<Tool>,
+    /// Processes that left the profiler no file: they became programs that it does not measure, or were killed.
+    #[serde(default)]
+    pub unmeasured: u64,
+    /// The program that the job's command only runs others with, such as a shell, where a profiler measures only that one.
+    #[serde(default)]
+    pub measured_launcher: Option<String>,
     /// Processes left behind and killed.
     pub leftovers: Vec<Leftover>,
     /// The machine's memory shortly before the end.
@@ -386,6 +392,8 @@ impl Evidence {
             heap: None,
             allocations: None,
             profile_expected: None,
+            unmeasured: 0,
+            measured_launcher: None,
             leftovers: Vec::new(),
             memory: HostMemory::default(),
             neighbours: Vec::new(),

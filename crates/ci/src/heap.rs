@@ -1,9 +1,11 @@
 //! The profiles of the heap that a tool left in an attempt's directory, as evidence.
 
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use drydock_base::units::ByteSize;
+use drydock_valgrind::around::only_launches;
 use drydock_valgrind::dhat;
 use drydock_valgrind::massif::{
     Fault, Incomparable, KEPT_POINTS, KEPT_SITES, Processes, Profile, Site, Wrappers, diff, processes, summary,
@@ -11,13 +13,16 @@ use drydock_valgrind::massif::{
 use drydock_valgrind::tool::Output;
 
 use crate::evidence::{Evidence, HeapBaseline, HeapEvidence, Reading};
-use crate::plan::{PlannedBaseline, PlannedTool};
+use crate::plan::{PlannedBaseline, PlannedJob, PlannedTool};
 
 /// Reads the files of a profiler; the evidence stays as it is where there are none.
 ///
 /// # Errors
 /// The directory or all of its files cannot be read.
 pub fn gather(evidence: &mut Evidence, directory: &Path, tool: &PlannedTool, project: &Path) -> io::Result<()> {
+    if !tool.by_suite {
+        evidence.unmeasured = unmeasured(directory, tool.kind.name())?;
+    }
     let wrappers = Wrappers::new(tool.wrappers.iter().map(String::as_str));
     match tool.kind.output() {
         Output::HeapOverTime => evidence.heap = over_time(directory, tool, &wrappers, project)?.map(Box::new),
@@ -25,6 +30,27 @@ pub fn gather(evidence: &mut Evidence, directory: &Path, tool: &PlannedTool, pro
         Output::Nothing | Output::Errors => {}
     }
     Ok(())
+}
+
+/// The program that a job only runs others with, if its profiler does not measure these.
+pub fn measured_launcher(job: &PlannedJob, project: &Path) -> Option<String> {
+    let first = job.argv.first().filter(|_| !job.tool.trace_children && !job.tool.by_suite)?;
+    // What PATH names is known by its name.
+    let path = if first.contains('/') { project.join(&job.directory).join(first) } else { PathBuf::from(first) };
+    only_launches(&path)
+}
+
+/// The number of processes that left no file, though valgrind began a log for them: they became programs that it does not
+/// trace, or were killed.
+fn unmeasured(directory: &Path, tool: &str) -> io::Result<u64> {
+    let mut count = 0;
+    for entry in fs::read_dir(directory)? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        let file =
+            name.strip_suffix(".log").filter(|file| file.strip_prefix(tool).is_some_and(|rest| rest.starts_with('.')));
+        count += u64::from(file.is_some_and(|file| !directory.join(file).exists()));
+    }
+    Ok(count)
 }
 
 fn over_time(

@@ -3,13 +3,16 @@
 
 use std::collections::HashMap;
 use std::fs::{self, File};
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::{LazyLock, Mutex};
 
+mod launchers;
+
+use launchers::{interpreter, is_translator};
+pub use launchers::{is_launcher, only_launches};
 use md5::{Digest as _, Md5};
 
-use crate::stack::{Frame, base_name};
+use crate::stack::Frame;
 use crate::xml::{Error, Log};
 use drydock_base::checksum::hex;
 
@@ -31,107 +34,6 @@ const DIRECTORIES: [&str; 11] = [
 /// Checksums of what Debian's packages installed, one file a package.
 const PACKAGES: &str = "/var/lib/dpkg/info";
 
-/// Programs of the system that run other programs or scripts, without their versions. As the command of a job, each other one
-/// is what the job tests.
-const LAUNCHERS: [&str; 65] = [
-    "sh",
-    "bash",
-    "dash",
-    "ash",
-    "zsh",
-    "ksh",
-    "mksh",
-    "fish",
-    "busybox",
-    "env",
-    "timeout",
-    "nice",
-    "nohup",
-    "setsid",
-    "stdbuf",
-    "xargs",
-    "find",
-    "flock",
-    "time",
-    "taskset",
-    "chrt",
-    "ionice",
-    "prlimit",
-    "script",
-    "expect",
-    "unshare",
-    "chroot",
-    "setpriv",
-    "runuser",
-    "su",
-    "sudo",
-    "faketime",
-    "fakeroot",
-    "dbus-run-session",
-    "systemd-run",
-    "make",
-    "gmake",
-    "ninja",
-    "samu",
-    "cmake",
-    "ctest",
-    "meson",
-    "cargo",
-    "go",
-    "prove",
-    "python",
-    "pypy",
-    "perl",
-    "ruby",
-    "node",
-    "nodejs",
-    "lua",
-    "luajit",
-    "tclsh",
-    "wish",
-    "guile",
-    "php",
-    "awk",
-    "gawk",
-    "mawk",
-    "original-awk",
-    "R",
-    "Rscript",
-    "npm",
-    "gjs",
-];
-
-/// Programs of the system that translate code, without the prefix of a target and a version. They load plugins of their own, such as
-/// that of link-time optimisation, and unload them before valgrind names their frames.
-const TRANSLATORS: [&str; 24] = [
-    "cc",
-    "gcc",
-    "c++",
-    "g++",
-    "clang",
-    "clang++",
-    "cpp",
-    "cc1",
-    "cc1plus",
-    "collect2",
-    "lto1",
-    "lto-wrapper",
-    "as",
-    "ld",
-    "ld.bfd",
-    "ld.gold",
-    "ld.lld",
-    "lld",
-    "ar",
-    "ranlib",
-    "nm",
-    "strip",
-    "objcopy",
-    "rustc",
-];
-
-/// The most of a script's first line that is read, in bytes.
-const LONGEST_LINE: u64 = 256;
 /// Stacks of fewer frames than this by the declared options do not tell enough.
 const ENOUGH_FRAMES: usize = 12;
 
@@ -239,34 +141,6 @@ fn is_of_rust_toolchain(path: &Path) -> bool {
     path.ancestors().skip(1).any(lists)
 }
 
-/// The interpreter of a script.
-fn interpreter(path: &Path) -> Option<PathBuf> {
-    let mut start = Vec::new();
-    File::open(path).ok()?.take(LONGEST_LINE).read_to_end(&mut start).ok()?;
-    let line = start.strip_prefix(b"#!")?.split(|byte| *byte == b'\n').next()?;
-    let line = String::from_utf8_lossy(line);
-    Some(PathBuf::from(line.split_whitespace().next()?))
-}
-
-/// Whether a program runs other programs or scripts, by its name: `python3.11` is `python`, whatever its version.
-pub fn is_launcher(path: &Path) -> bool {
-    let name = path.to_string_lossy();
-    let name = base_name(&name);
-    let bare = name.trim_end_matches(|letter: char| letter.is_ascii_digit() || letter == '.' || letter == '-');
-    LAUNCHERS.contains(&name) || LAUNCHERS.contains(&bare)
-}
-
-/// Whether a program translates code, by its name: `x86_64-linux-gnu-gcc-12` is `gcc`.
-fn is_translator(path: &Path) -> bool {
-    let name = path.to_string_lossy();
-    let bare =
-        base_name(&name).trim_end_matches(|letter: char| letter.is_ascii_digit() || letter == '.' || letter == '-');
-    // A translator's own name may have a hyphen or end in a digit.
-    let is_known = |name: &str| TRANSLATORS.contains(&name);
-    let full = base_name(&name);
-    is_known(full) || [full, bare].iter().any(|name| is_known(name) || name.rsplit('-').next().is_some_and(is_known))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -314,30 +188,6 @@ mod tests {
         assert!(!is("elsewhere", "bin/other"), "no component has it");
         assert!(!is("toolchains", "bin/rustfmt"), "it is in the project");
         assert!(!is("elsewhere", "bin/cargo-fmt"), "it is not there");
-    }
-
-    #[test]
-    fn a_launcher_is_known_without_its_version() {
-        for (name, expected) in
-            [("/usr/bin/python3.11", true), ("perl5.36", true), ("/bin/sh", true), ("/usr/bin/sed", false)]
-        {
-            assert_eq!(is_launcher(Path::new(name)), expected, "{name}");
-        }
-    }
-
-    #[test]
-    fn a_translator_is_known_without_target_and_version() {
-        let known = [
-            "/usr/bin/x86_64-linux-gnu-gcc-12",
-            "/usr/lib/gcc/x86_64-linux-gnu/12/cc1",
-            "ld",
-            "lto1",
-            "lto-wrapper",
-            "g++-13",
-        ];
-        assert!(known.iter().all(|name| is_translator(Path::new(name))), "{known:?}");
-        let others = ["/usr/sbin/nginx", "/usr/bin/python3", "gdb", "my-tool", "world", "build"];
-        assert!(!others.iter().any(|name| is_translator(Path::new(name))), "{others:?}");
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod by_suite;
 mod consumers;
 mod counts;
 mod evidence;
+mod heap;
 mod privileges;
 mod table;
 mod way;
@@ -21,6 +22,7 @@ fn rows() -> Vec<Way> {
     let kinds = [
         ("what valgrind counts", counts::rows()),
         ("evidence", evidence::rows()),
+        ("heap budgets", heap::rows()),
         ("consumers", consumers::rows()),
         ("privileges", privileges::rows()),
         ("valgrind by the suite", by_suite::rows()),

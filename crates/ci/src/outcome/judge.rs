@@ -288,7 +288,13 @@ fn checked_and_passed(evidence: &Evidence) -> Option<Verdict> {
             }),
         );
     }
+    if let Some(verdict) = heap::launcher_only(evidence, code) {
+        return Some(verdict);
+    }
     if let Some(verdict) = evidence.heap.as_ref().and_then(|heap| heap::over_budget(heap, code)) {
+        return Some(verdict);
+    }
+    if let Some(verdict) = heap::missing_files(evidence, code) {
         return Some(verdict);
     }
     if let Some(verdict) = tested::nothing(evidence) {
@@ -394,6 +400,7 @@ fn support(evidence: &Evidence, verdict: &mut Verdict) {
     let heap = evidence.heap.iter().flat_map(|heap| &heap.incomplete);
     let allocations = evidence.allocations.iter().flat_map(|profile| &profile.incomplete);
     verdict.reasons.extend(heap.chain(allocations).take(5).map(|why| format!("not completely measured: {why}")));
+    verdict.reasons.extend(heap::unmeasured(evidence));
     if verdict.outcome.is_pass() || verdict.outcome.is_skip() {
         return;
     }

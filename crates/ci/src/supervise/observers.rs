@@ -199,6 +199,7 @@ impl<'a> Observers<'a> {
         let as_expected = code.is_some_and(|code| evidence.expects(code));
         if job.tool.kind.profiles() {
             evidence.profile_expected = Some(job.tool.kind);
+            evidence.measured_launcher = heap::measured_launcher(job, &self.plan.project);
             if let Err(error) = heap::gather(&mut evidence, &attempt.directory, &job.tool, &self.plan.project) {
                 evidence.hints.push(format!("cannot read the files of {}: {error}", job.tool.kind.name()));
             }
