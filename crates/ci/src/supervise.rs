@@ -277,7 +277,9 @@ impl<'a> Supervisor<'a> {
                 Deadline::Finish => self.finish(position),
                 Deadline::GiveUp => {
                     let job = &self.dispatcher.plan.jobs[attempt.job].name;
-                    let text = format!("processes of {job} survive SIGKILL; they hang in the kernel");
+                    let text = format!(
+                        "processes of {job} survive SIGKILL: they hang in the kernel, are frozen, or belong to another user"
+                    );
                     self.dispatcher.warn(text);
                     self.finish(position);
                 }
@@ -398,7 +400,7 @@ impl<'a> Supervisor<'a> {
     fn interrupt(&mut self, asked: &Asked) {
         let signal = asked.signal;
         self.dispatcher.recorder.emit_now(Event::Interrupted { signal });
-        let from = sender::described(asked, &self.running, self.dispatcher.plan);
+        let from = sender::described(asked, &self.running, &self.dispatcher.recorder.run);
         from.into_iter().for_each(|text| self.dispatcher.warn(text));
         let now = Instant::now();
         let first = *self.stop.first_interrupt.get_or_insert(now);

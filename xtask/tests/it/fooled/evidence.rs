@@ -282,6 +282,16 @@ fn tracing() -> Vec<Way> {
         script("signals-its-parent", "kill $PPID; sleep 50", "cancelled")
             .exclusive()
             .says("SIGTERM was sent to Drydock by a process of the job signals-its-parent: process "),
+        script("asked-twice-to-end", "trap '' TERM\ntouch started\nwhile :; do sleep 1; done", "cancelled")
+            .exclusive()
+            .through(&[
+                "sh",
+                "-c",
+                "{call} & until test -e asked-twice-to-end/started; do sleep 0.1; done; kill $!; sleep 0.3; kill $!; wait $!",
+            ])
+            .check("the sender is named once", |seen| {
+                seen.finished.transcript().matches("SIGTERM was sent by process").count() == 1
+            }),
         program(
             "stopped-and-continued",
             "int main(void) { pid_t me = getpid(); if (fork() == 0) { usleep(300000); kill(me, SIGCONT); _exit(0); }\n\
