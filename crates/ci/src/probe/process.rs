@@ -63,6 +63,31 @@ pub fn prefer_as_victim(pid: u32) {
     fs::write(format!("/proc/{pid}/oom_score_adj"), score).ok();
 }
 
+/// Why `/proc` does not show the processes that this one sees.
+#[derive(Debug, thiserror::Error)]
+pub enum ForeignProc {
+    /// It has no entry of this process.
+    #[error("/proc is not mounted here; mount it, since runs follow processes by it")]
+    Absent,
+    /// Its entry of this process has another identifier.
+    #[error(
+        "/proc belongs to another PID namespace; mount that of this one (`unshare --mount-proc`), since runs follow processes by it"
+    )]
+    Foreign,
+}
+
+/// Looks whether `/proc` is that of this process's PID namespace. What it says of a pid is of another process otherwise.
+///
+/// # Errors
+/// It is not.
+pub fn check_namespace() -> Result<(), ForeignProc> {
+    match fs::read_link("/proc/self") {
+        Ok(own) if own.as_os_str() == std::process::id().to_string().as_str() => Ok(()),
+        Ok(_) => Err(ForeignProc::Foreign),
+        Err(_) => Err(ForeignProc::Absent),
+    }
+}
+
 /// Every process of the machine.
 pub fn all() -> io::Result<Vec<Stat>> {
     let mut found = Vec::new();

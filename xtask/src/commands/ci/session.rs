@@ -10,6 +10,7 @@ use super::on_github::FETCHED;
 use super::plan::Lists;
 use super::{Context, RunParameters, capacity, export, plan, recorded, stored_plan};
 
+mod identifier;
 mod learning;
 mod parts;
 mod shard;
@@ -27,6 +28,7 @@ use drydock_ci::containment::{self, Kind};
 use drydock_ci::event::{Event, JobResult, RunResult};
 use drydock_ci::journal::{self, Journal};
 use drydock_ci::plan::Plan;
+use drydock_ci::probe::process;
 use drydock_ci::recover;
 use drydock_ci::report::commands::{self, Commands};
 use drydock_ci::report::{self, Reports, summary};
@@ -127,6 +129,7 @@ impl Session<'_> {
         }
         let capacity = capacity::find(&self.parameters);
         let state = &self.ctx.state;
+        process::check_namespace().map_err(Failure::missing)?;
         check_paths(&[&self.ctx.declarations.project, &self.ctx.declarations.config, state.root()])?;
         // Errors in the declaration are reported before anything is changed.
         let mut strange = Vec::new();
@@ -253,11 +256,9 @@ fn new_run(state: &State, plan: Plan) -> anyhow::Result<Prepared> {
     Ok(Prepared { dir, run: Run::new(plan), first: Vec::new(), resumed: false, reruns: None, shard: None })
 }
 
-/// A directory named after the time and the process: the identifier also names groups and marks processes of the
-/// machine, so that it must differ from those of runs with other state directories.
+/// The directory of a new run.
 pub(super) fn make_dir(state: &State) -> anyhow::Result<RunDir> {
-    let now = format!("{}-{:x}", jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ"), std::process::id());
-    new_dir(state, &now)
+    new_dir(state, &identifier::new())
 }
 
 /// A directory of that name, or with a number behind it where the name is taken.

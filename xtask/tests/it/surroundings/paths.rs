@@ -1,11 +1,11 @@
-//! Paths that runs cannot have, and a link that cannot be made.
+//! Paths that runs cannot have, a link that cannot be made, and a `/proc` of others.
 
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
 
 use super::{ends, with_a_job_that};
-use crate::support::{Project, text, xtask_binary};
+use crate::support::{Project, need_tools, text, xtask_binary};
 
 #[test]
 fn a_path_that_json_cannot_have_is_refused_before_anything_is_made() {
@@ -35,4 +35,17 @@ fn what_is_known_of_a_run_is_kept_where_a_directory_has_the_place_of_the_link_to
     let explained = project.xtask(&["ci", "explain", "before", "--run", run]).run();
     ends(&explained, &[0], "explain");
     assert!(explained.stdout.contains("before: passed in run"), "{}", explained.transcript());
+}
+
+#[test]
+fn a_proc_of_another_namespace_is_refused() {
+    if !need_tools(&[("unshare", "util-linux")]) {
+        return;
+    }
+    let project = Project::new().jobs("jobs: {one: {run: [\"true\"]}}\n");
+    let call = project.xtask(&["ci", "--no-progress"]);
+    let finished = call.through(&["sh", "-c", "exec unshare -r --pid --fork {call}"]).run();
+    ends(&finished, &[4], "unshare");
+    assert!(finished.stderr.contains("/proc belongs to another PID namespace"), "{}", finished.transcript());
+    assert!(!project.state().exists());
 }
