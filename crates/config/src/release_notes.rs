@@ -171,8 +171,12 @@ impl ReleaseNotes {
         let (notes, end) = ReleaseNotes::locate(changelog, query)?;
         let text = normalised(&String::from_utf8_lossy(changelog));
         let lines: Vec<&str> = text.lines().take(end - 1).skip(notes.line).collect();
-        // A heading may be underlined, and the next one may have a line above it.
-        let skipped = usize::from(lines.first().is_some_and(|line| plain::is_line(line)));
+        // A heading may be underlined, below a second line of it, and the next one may have a line above it.
+        let skipped = match &lines[..] {
+            [line, ..] if plain::is_line(line) => 1,
+            [more, line, ..] if plain::is_line(line) && notes.heading.ends_with(more.trim()) => 2,
+            _ => 0,
+        };
         let mut lines = &lines[skipped..];
         if let [rest @ .., last] = lines {
             let next = text.lines().nth(end).is_some_and(|under| under.trim_end() == last.trim_end());

@@ -28,6 +28,28 @@ pub(super) enum Match {
 /// Words after which a version is that of an earlier release: `Upgrading from 1.2.0`.
 const EARLIER: [&str; 9] = ["from", "since", "between", "before", "until", "than", "to", "after", "vs"];
 
+/// True if a word of a heading says that the version after it is an earlier one. `leading to 1.2.0` is about that release itself.
+pub(super) fn is_about_earlier<'w>(before: impl IntoIterator<Item = &'w str>) -> bool {
+    let mut last = String::new();
+    before.into_iter().any(|word| {
+        let previous = std::mem::replace(&mut last, word.to_lowercase());
+        EARLIER.contains(&last.as_str()) && !(last == "to" && previous == "leading")
+    })
+}
+
+/// What headings of GNOME and of what is near it begin with: `Overview of changes leading to 1.2.0`.
+const OVERVIEW: [&str; 3] = ["overview", "of", "changes"];
+
+/// Whether a word is one that dates begin with: a day of the week, or a month.
+pub(super) fn begins_date(word: &str) -> bool {
+    let names = [
+        "mon", "tue", "wed", "thu", "fri", "sat", "sun", "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep",
+        "oct", "nov", "dec",
+    ];
+    let lower = bare(word).to_lowercase();
+    lower.get(..3).is_some_and(|start| names.contains(&start))
+}
+
 /// Words that may come before the version in the heading of a release.
 const BEFORE: [&str; 4] = ["version", "release", "released", "ver"];
 
@@ -76,12 +98,16 @@ impl Heading {
         let all = self.bare_words();
         let place = all.iter().position(|(_, word)| versions.contains(word))?;
         let before = &all[..place];
-        if before.iter().any(|(_, word)| is_version(word) || EARLIER.contains(&word.to_lowercase().as_str())) {
+        if before.iter().any(|(_, word)| is_version(word)) || is_about_earlier(before.iter().map(|(_, word)| *word)) {
             return None;
         }
+        let is_overview = before.len() <= 6
+            && OVERVIEW.iter().zip(before).filter(|(known, (_, word))| word.eq_ignore_ascii_case(known)).count()
+                == OVERVIEW.len();
         let may_begin = |word: &str| word.is_empty() || is_date(word) || BEFORE.contains(&word.to_lowercase().as_str());
-        let begins = before.iter().all(|(_, word)| may_begin(word));
-        let ends = all.get(place + 1).is_none_or(|(word, _)| may_follow(word)) || ends_clause(all[place].0);
+        let begins = is_overview || before.iter().all(|(_, word)| may_begin(word));
+        let may_end = |word: &str| may_follow(word) || is_overview && begins_date(word);
+        let ends = all.get(place + 1).is_none_or(|(word, _)| may_end(word)) || ends_clause(all[place].0);
         Some(if begins && ends { Match::Release } else { Match::Sentence })
     }
 

@@ -2,7 +2,7 @@
 //! written as those of Markdown, each in its own line, so that all numbers of lines stay.
 
 use super::Document;
-use super::heading::{Heading, bare, is_date, is_version, may_follow, words};
+use super::heading::{Heading, bare, begins_date, is_about_earlier, is_date, is_version, may_follow, words};
 
 /// The longest line of plain text that may be a heading.
 const LONGEST: usize = 120;
@@ -86,8 +86,16 @@ fn markdown(text: &str) -> String {
     let first = lines.iter().find(|line| starred(line) || is_title(line));
     let stars = first.is_some_and(|line| starred(line));
     let items = if first.is_none() { items(&lines) } else { None };
+    let dated: Vec<(usize, usize, String)> = if first.is_none() { dated(&lines) } else { Vec::new() };
     let bold = lines.iter().filter_map(|line| bold(line)).count() > 1;
+    for (index, named, title) in &dated {
+        out[*index] = format!("## {title}");
+        out[*named] = String::new();
+    }
     for (index, line) in lines.iter().enumerate() {
+        if dated.iter().any(|(date, named, _)| [*date, *named].contains(&index)) {
+            continue;
+        }
         let is_first = index == 0 || at(index - 1).trim().is_empty();
         let over = index > 0 && is_line(at(index - 1));
         let is_text = !line.trim().is_empty() && !is_line(line) && !line.starts_with('#');
@@ -147,9 +155,45 @@ fn items<'t>(lines: &[&'t str]) -> Option<&'t str> {
     (releases > 1 && releases * 2 > same().count()).then_some(start)
 }
 
-/// The heading of a release in a bold line of its own: `**2024-01-02 - lamp 1.2.3 - "Bright"**`.
-fn bold(line: &str) -> Option<&str> {
-    line.trim_end().strip_prefix("**")?.strip_suffix("**").filter(|title| is_title(title))
+/// The heading of a release in a bold line of its own: `**2024-01-02 - lamp 1.2.3 - "Bright"**`, or `**1.2.3** (2024-01-02):`.
+fn bold(line: &str) -> Option<String> {
+    let (title, rest) = line.trim_end().strip_prefix("**")?.split_once("**")?;
+    let title = format!("{title}{rest}");
+    is_title(&title).then_some(title)
+}
+
+/// Releases that are a line below a date: as in GNU's `ChangeLog`, `2024-01-02  A Name  <a@b.c>` and an item `* Released as 1.2.3.`;
+/// or a sentence, `Released lamp 1.2.3.` Each with the line of its date, its own line, both from 0, and the title. None if there are
+/// not several.
+fn dated(lines: &[&str]) -> Vec<(usize, usize, String)> {
+    let release = |index: &usize| {
+        let line = lines[*index];
+        let all: Vec<&str> = words(line).collect();
+        let is_dated = line.starts_with(|first: char| first.is_alphanumeric()) && date_words(&all) > 0;
+        let next = (index + 1..lines.len()).find(|next| !lines[*next].trim().is_empty()).filter(|_| is_dated)?;
+        let version = release_sentence(lines[next])?;
+        let date = all[..date_words(&all)].join(" ");
+        Some((*index, next, format!("{version} ({date})")))
+    };
+    let found: Vec<_> = (0..lines.len()).filter_map(|index| release(&index)).collect();
+    if found.len() > 1 { found } else { Vec::new() }
+}
+
+/// The version of a sentence or an item that says only that it was released: `* Released as 1.2.3.`, `Version 1.2.3 released.`
+fn release_sentence(line: &str) -> Option<&str> {
+    let line = line.trim().trim_start_matches(['*', '-']).trim();
+    let known = ["release", "released", "version", "as", "of", "the", "gnu", "and", "new"];
+    let (mut version, mut says, mut names) = (None, false, 0);
+    for word in words(line) {
+        let lower = bare(word).to_lowercase();
+        says |= lower.starts_with("release");
+        match version_of(word) {
+            Some(found) if version.replace(found).is_some() => return None,
+            Some(_) => {}
+            None => names += usize::from(!known.contains(&lower.as_str())),
+        }
+    }
+    version.filter(|_| says && names <= 1)
 }
 
 /// The text between two rows of dashes: `----- version 1.2.3 -----`.
@@ -181,7 +225,9 @@ fn title(line: &str) -> Option<&str> {
         BEFORE.contains(&word.as_str()) || !word.contains(char::is_alphanumeric)
     };
     // One word may be the name of the project.
-    let begins = all[..place].iter().filter(|word| !may_begin(word)).count() <= 1 && place <= 6;
+    let begins = all[..place].iter().filter(|word| !may_begin(word)).count() <= 1
+        && place <= 6
+        && !is_about_earlier(all[..place].iter().map(|word| bare(word)));
     let rest = &all[place + 1..];
     // A release may have a name: `lamp 1.2.3 Mai Tai`.
     let is_name = |word: &&str| word.starts_with(|first: char| first.is_uppercase());
@@ -237,16 +283,6 @@ fn date_words(all: &[&str]) -> usize {
     }
 }
 
-/// Whether a word is one that dates begin with: a day of the week, or a month.
-fn begins_date(word: &str) -> bool {
-    let names = [
-        "mon", "tue", "wed", "thu", "fri", "sat", "sun", "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep",
-        "oct", "nov", "dec",
-    ];
-    let lower = bare(word).to_lowercase();
-    lower.get(..3).is_some_and(|start| names.contains(&start))
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::{HeadingKind, HeadingPlace, NotesQuery, ReleaseNotes};
@@ -293,6 +329,16 @@ mod tests {
             ("lamp-oil-1.2.3 (2024-01-02)", "lamp-oil-1.2.2 (2023-01-02)"),
             ("1.2.3\n~~~~~", "1.2.2\n~~~~~"),
             ("Changes\n*******\n\n1.2.3 (2024-01-02)\n^^^^^^^^^^^^^^^^^^", "1.2.2 (2023-01-02)\n^^^^^^^^^^^^^^^^^^"),
+            (
+                "Overview of changes leading to 1.2.3\nMonday, January 2, 2024\n====",
+                "Overview of changes leading to 1.2.2\n=====",
+            ),
+            (
+                "Overview of changes in lamp 1.2.3, 2024-01-02\n====",
+                "Overview of changes in lamp 1.2.2, 2023-01-02\n=====",
+            ),
+            ("2024-01-02, Version 1.2.3 (Stable), 0123abc", "2023-01-02, Version 1.2.2 (Stable)"),
+            ("**1.2.3** (2024-01-02):", "**1.2.2** (2023-01-02):"),
             ("#######\nChanges\n#######\n\n+++++\n1.2.3\n+++++", "+++++\n1.2.2\n+++++"),
         ] {
             let text = format!("NEWS of lamp, which everybody likes.\n\n{heading}\n\n{BODY}\n{old}\n\n- old\n");
@@ -334,6 +380,44 @@ mod tests {
         let expected = "NEWS:3: no entry for the version: the topmost heading is `Noteworthy changes in release 1.1 (2024-01-02) \
                         [stable]`; add a heading such as `* Noteworthy changes in release 1.2 (DATE) [stable]` with the changes below it, and commit it";
         assert_eq!(error, expected);
+    }
+
+    #[test]
+    fn a_sentence_about_the_release_before_is_no_heading() {
+        let entry = "Changes since version 1.2.2:\n\n* one";
+        let old = "2023-01-02, Version 1.2.2 (Stable)\n\nChanges since version 1.2.1:\n\n* old\n";
+        let text = format!("2024-01-02, Version 1.2.3 (Stable)\n\n{entry}\n\n{old}");
+        let query = NotesQuery { file: "ChangeLog", version: "1.2.3", tag: "v1.2.3" };
+        assert_eq!(ReleaseNotes::text(text.as_bytes(), query).unwrap(), entry);
+    }
+
+    #[test]
+    fn a_release_may_be_a_sentence_below_a_date() {
+        for (heading, old) in [
+            (
+                "2024-01-02  A Name  <a@b.c>\n\n\t* Released as 1.2.3.",
+                "2023-01-02  A Name  <a@b.c>\n\n\t* Released as 1.2.2.",
+            ),
+            (
+                "2024-01-02 A Name <a@b.c>\n\n\t* Version 1.2.3 released.",
+                "2023-01-02 A Name <a@b.c>\n\n\t* Version 1.2.2 released.",
+            ),
+            (
+                "Tue 02 Jan 2024 21:00:00 CET\nReleased GNU lamp 1.2.3.",
+                "Mon 02 Jan 2023 21:00:00 CET\nReleased GNU lamp 1.2.2.",
+            ),
+        ] {
+            let entry = "\t* one\n\n2024-01-01  Another Name  <b@b.c>\n\n\t* two";
+            let text = format!("{heading}\n\n{entry}\n\n{old}\n\n\t* old\n");
+            let query = NotesQuery { file: "ChangeLog", version: "1.2.3", tag: "v1.2.3" };
+            let notes = ReleaseNotes::find(text.as_bytes(), query).unwrap_or_else(|error| panic!("{error}\n{text}"));
+            assert_eq!((notes.line, notes.date.is_a_date()), (1, true), "{text}");
+            assert!(ReleaseNotes::text(text.as_bytes(), query).unwrap().ends_with(entry), "{text}");
+        }
+        // One is a report, not a way to write a changelog.
+        let text = "2024-01-02  A Name  <a@b.c>\n\n\t* Released 1.2.3.\n\n2023-01-02  A Name  <a@b.c>\n\n\t* one\n";
+        let query = NotesQuery { file: "ChangeLog", version: "1.2.3", tag: "v1.2.3" };
+        assert!(ReleaseNotes::find(text.as_bytes(), query).is_err());
     }
 
     #[test]
