@@ -14,19 +14,25 @@ use crate::held_dir::{self, Access, HeldDir};
 #[derive(Debug, Clone)]
 pub struct State {
     root: PathBuf,
+    /// The directory around it, if that is the project's `target`.
+    target: Option<PathBuf>,
 }
 
 impl State {
     /// The state of `project`, or the directory named on the command line.
     pub fn new(project: &Path, named: Option<&Path>) -> anyhow::Result<State> {
-        let root = match named {
-            Some(path) => absolute(path).with_context(|| format!("cannot resolve {}", path.display()))?,
-            None => project.join("target/xtask"),
-        };
-        Ok(State { root })
+        let target = project.join("target");
+        Ok(match named {
+            Some(path) => {
+                let root = absolute(path).with_context(|| format!("cannot resolve {}", path.display()))?;
+                State { root, target: None }
+            }
+            None => State { root: target.join("xtask"), target: Some(target) },
+        })
     }
 
-    /// Creates the directory, with a `.gitignore` of its own so that it never shows up in the project's status.
+    /// Creates the directory, with a `.gitignore` of its own so that it never shows up in the project's status; and one in `target`,
+    /// if the project does not have that directory yet.
     ///
     /// # Errors
     /// It cannot be created, or something else has the place of a directory in it.
@@ -40,6 +46,11 @@ impl State {
     /// As [`State::create`].
     fn runs_held(&self) -> anyhow::Result<HeldDir> {
         let cannot = || format!("cannot create the state directory {}", self.root.display());
+        // Jobs that init writes install and build in `target`. Where no build system has it already, git is to ignore all of it.
+        if let Some(target) = self.target.as_ref().filter(|target| fs::create_dir(target).is_ok()) {
+            let file = fs::File::create_new(target.join(".gitignore"));
+            file.and_then(|mut file| file.write_all(b"*\n")).with_context(cannot)?;
+        }
         fs::create_dir_all(&self.root).with_context(cannot)?;
         // The user may have put the directory itself elsewhere, but nothing in it.
         let real = fs::canonicalize(&self.root).with_context(cannot)?;

@@ -22,7 +22,7 @@ use drydock_base::text::one_line;
 pub use archives::ArchiveFact;
 pub use debian::DebianFacts;
 pub use derived::GeneratorDraft;
-pub use git::GitFacts;
+pub use git::{GitFacts, GitPlace};
 pub use jobs::{JobDraft, SuiteDraft};
 pub use packages::Package;
 pub use systems::{Group, System};

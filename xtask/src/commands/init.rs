@@ -14,7 +14,7 @@ use drydock_base::failure::Failure;
 use drydock_base::hint;
 use drydock_base::output;
 use drydock_base::paths;
-use drydock_init::facts::{Facts, GitFacts, Group};
+use drydock_init::facts::{Facts, GitFacts, GitPlace, Group};
 use drydock_init::tree::Tree;
 use drydock_init::{jobs, learned, package, release};
 
@@ -39,8 +39,11 @@ impl cli::Init {
         }
         let is_here = directory == Path::new(".");
         invocation::announce(&Place { project: (!is_here).then(|| directory.clone()), ..place.clone() });
+        let git = GitFacts::read(&directory);
+        refuse_without_files(&directory, &git.place)?;
         let tree = Tree::read(&directory).map_err(|error| Failure::missing(error.to_string()))?;
-        let mut facts = Facts::find(&tree, &GitFacts::read(&directory));
+        let mut facts = Facts::find(&tree, &git);
+        refuse_without_project(&directory, &tree, &facts)?;
         let source = source::source(self.from.as_deref())?;
         let member = self.xtask.then(|| drafts::member_of(&tree, &source));
         let wanted =
@@ -85,6 +88,44 @@ impl cli::Init {
         }
         tell(&wanted.of(&facts, self.deb), &drafts, self.dry_run);
         Ok(if facts.groups.is_empty() { Exit::CheckFailed } else { Exit::Success })
+    }
+}
+
+/// Refuses a repository without a work tree, and git's own data.
+fn refuse_without_files(directory: &Path, place: &GitPlace) -> anyhow::Result<()> {
+    let shown = directory.display();
+    match place {
+        GitPlace::Bare => {
+            let clone = exec::paste(&["git", "clone", &shown.to_string(), "WORKTREE"].map(str::to_owned));
+            let text = format!(
+                "{shown} is a bare repository, which has no files; clone it, and call init in the clone: {clone}"
+            );
+            Err(Failure::usage(text))
+        }
+        GitPlace::OwnData => {
+            Err(Failure::usage(format!("{shown} is in the directory of git's own data; call init in the work tree")))
+        }
+        GitPlace::WorkTree | GitPlace::Shallow | GitPlace::Below(_) => Ok(()),
+    }
+}
+
+/// Refuses a directory in which there is nothing to declare.
+fn refuse_without_project(directory: &Path, tree: &Tree, facts: &Facts) -> anyhow::Result<()> {
+    let shown = directory.display();
+    if tree.paths().next().is_none() {
+        let why: Vec<&str> = tree.left_out.iter().map(String::as_str).collect();
+        let why = if why.is_empty() { String::new() } else { format!(" ({})", why.join("; ")) };
+        return Err(Failure::rejected(format!(
+            "{shown} has no files that could be looked at{why}; nothing was written"
+        )));
+    }
+    match &facts.git.place {
+        GitPlace::Below(top) if facts.groups.is_empty() => Err(Failure::rejected(format!(
+            "no build system was found in {shown}, which is a directory of {}; call init there: {}",
+            top.display(),
+            hint::drydock(&["init"]).args([top.display().to_string()])
+        ))),
+        _ => Ok(()),
     }
 }
 
@@ -170,6 +211,17 @@ fn tell(project: &Project, drafts: &[Drafted], dry_run: bool) {
     }
     let mut remarks = facts.remarks.clone();
     remarks.extend(facts.unused.iter().cloned());
+    remarks.extend(match &facts.git.place {
+        GitPlace::Shallow => Some(
+            "the clone is shallow, so tags may be missing; run `git fetch --unshallow --tags`, and then init again".to_owned(),
+        ),
+        GitPlace::Below(top) => Some(format!(
+            "this is a directory of {}: releases, packages and workflows are those of the whole repository, so only {} is written here",
+            top.display(),
+            jobs::FILE
+        )),
+        GitPlace::WorkTree | GitPlace::Bare | GitPlace::OwnData => None,
+    });
     remarks.extend(facts.versions.unusable_changelog.iter().map(|why| format!("no changelog is declared: {why}")));
     remarks.extend(release::undeclared_package(facts));
     remarks.extend(images::remarks(facts, project.tree));

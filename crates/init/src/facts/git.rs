@@ -1,7 +1,7 @@
 //! What the repository of a project tells: tags and the address that it was cloned from.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use drydock_base::exec;
 
@@ -22,6 +22,24 @@ pub struct GitFacts {
     pub author: Option<String>,
     /// The name of the directory.
     pub directory: String,
+    /// What is wrong with the place, or special about it.
+    pub place: GitPlace,
+}
+
+/// Where a directory is in a repository.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum GitPlace {
+    /// It is a work tree, or git knows nothing of it.
+    #[default]
+    WorkTree,
+    /// It is a work tree whose history was cut off when it was cloned, so that tags may be missing.
+    Shallow,
+    /// It is a directory of this work tree, which has files of it.
+    Below(PathBuf),
+    /// It is a repository without a work tree.
+    Bare,
+    /// It is in the directory that git keeps its own data in.
+    OwnData,
 }
 
 impl GitFacts {
@@ -62,6 +80,21 @@ impl GitFacts {
                 .or_else(|| of_repository(&["symbolic-ref", "--short", "HEAD"])),
             author: of_repository(&["log", "-1", "--format=%an <%ae>"]),
             directory: directory.unwrap_or_default(),
+            place: match ask(&["rev-parse", "--is-inside-work-tree"]).as_deref() {
+                Some("false") if ask(&["rev-parse", "--is-bare-repository"]).as_deref() == Some("true") => {
+                    GitPlace::Bare
+                }
+                Some("false") => GitPlace::OwnData,
+                Some(_) if is_repository => match ask(&["rev-parse", "--is-shallow-repository"]).as_deref() {
+                    Some("true") => GitPlace::Shallow,
+                    _ => GitPlace::WorkTree,
+                },
+                // A project that git does not track only happens to be in there.
+                Some(_) if ask(&["ls-files", "-z"]).is_some() => {
+                    ask(&["rev-parse", "--show-toplevel"]).map_or(GitPlace::WorkTree, |top| GitPlace::Below(top.into()))
+                }
+                _ => GitPlace::WorkTree,
+            },
         }
     }
 }

@@ -210,15 +210,36 @@ fn unique_names(groups: &mut [Group]) {
     }
 }
 
-/// The directory for a build outside of the sources: one that git ignores and in which the project has nothing.
+/// The directory for a build outside of the sources, in which the project has nothing: one that git ignores, where there is one.
 fn build_directory(tree: &Tree) -> String {
-    let ignored = tree.text(".gitignore").unwrap_or_default();
-    let is_ignored =
-        |name: &str| ignored.lines().any(|line| line.trim().trim_matches('/').trim_end_matches("/*") == name);
     let is_free = |name: &&str| !tree.has_directory(name) && tree.kind(name).is_none();
     let names = ["build", "builddir", "_build"];
-    let found = names.into_iter().filter(is_free).find(|name| is_ignored(name));
+    let found = names.into_iter().filter(is_free).find(|name| is_ignored(tree, name));
     found.or_else(|| names.into_iter().find(|name| is_free(name))).unwrap_or("target/build").to_owned()
+}
+
+/// True if git ignores a directory at the top.
+fn is_ignored(tree: &Tree, directory: &str) -> bool {
+    let ignored = tree.text(".gitignore").unwrap_or_default();
+    let mut is_ignored = false;
+    for line in ignored.lines().map(str::trim).filter(|line| !line.starts_with('#')) {
+        let pattern = line.trim_start_matches('!').trim_matches('/').trim_end_matches("/*").trim_end_matches("/**");
+        if is_like(pattern.trim_start_matches("**/"), directory) {
+            is_ignored = !line.starts_with('!');
+        }
+    }
+    is_ignored
+}
+
+/// True if a name is like a pattern with `*` in it.
+fn is_like(pattern: &str, name: &str) -> bool {
+    match pattern.split_once('*') {
+        None => pattern == name,
+        Some((start, rest)) => {
+            let tails = name.strip_prefix(start).into_iter();
+            tails.flat_map(|tail| (0..=tail.len()).filter_map(move |at| tail.get(at..))).any(|tail| is_like(rest, tail))
+        }
+    }
 }
 
 /// The number of files in C or C++ that are the project's own.
@@ -248,6 +269,23 @@ mod tests {
     fn names(texts: &[(&str, &str)]) -> (Vec<String>, Vec<String>) {
         let (groups, unused, _) = find(&Tree::from_texts(texts.iter().copied()));
         (groups.iter().flat_map(|group| &group.jobs).map(|job| job.name.clone()).collect(), unused)
+    }
+
+    #[test]
+    fn a_build_is_in_a_directory_that_git_ignores() {
+        for (ignored, directory, is_hidden) in [
+            ("build/\n", "build", true),
+            ("/_build\n", "_build", true),
+            ("*.o\n**/build*/**\n", "build", true),
+            ("cmake-*\n*build*\n", "build", true),
+            ("build*\n!build\n", "builddir", true),
+            ("# build\nbuild.log\n", "build", false),
+            ("", "build", false),
+        ] {
+            let tree = Tree::from_texts([(".gitignore", ignored)]);
+            let found = build_directory(&tree);
+            assert_eq!((found.as_str(), is_ignored(&tree, &found)), (directory, is_hidden), "{ignored}");
+        }
     }
 
     #[test]

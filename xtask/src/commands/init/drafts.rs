@@ -6,7 +6,7 @@ use super::write::{self, State};
 use super::{images, workflows};
 use drydock_base::failure::Failure;
 use drydock_config::diagnostic::Diagnostics;
-use drydock_init::facts::Facts;
+use drydock_init::facts::{Facts, GitPlace};
 use drydock_init::member::{self, Member, Source};
 use drydock_init::tree::Tree;
 use drydock_init::{jobs, package, release};
@@ -84,20 +84,23 @@ pub(super) fn all(project: &Project) -> anyhow::Result<Vec<Drafted>> {
         drafts.push(Drafted { file: file.to_owned(), text, state, executable });
         Ok(state)
     };
-    for declaration in DECLARATIONS {
+    // Releases and workflows are of a whole repository.
+    let is_part = matches!(project.facts.git.place, GitPlace::Below(_));
+    for declaration in DECLARATIONS.iter().filter(|declaration| !is_part || declaration.file == jobs::FILE) {
         let Some(text) = (declaration.text)(project, &head) else { continue };
         if add(&mut drafts, declaration.file, text.clone(), false)? == State::Missing {
             (declaration.check)(&text, project.directory).map_err(|problems| wrong(declaration.file, &problems))?;
         }
     }
-    if project.deb && project.facts.debian.as_ref().is_none_or(|debian| *debian == package::facts()) {
+    if !is_part && project.deb && project.facts.debian.as_ref().is_none_or(|debian| *debian == package::facts()) {
         let files = package::files(project.facts, project.tree)
             .map_err(|why| Failure::rejected(format!("no Debian package can be drafted: {why}")))?;
         for (file, text, executable) in files {
             add(&mut drafts, file, text, executable)?;
         }
     }
-    for (file, text) in workflows::files(project, &drafts) {
+    let workflows = if is_part { Vec::new() } else { workflows::files(project, &drafts) };
+    for (file, text) in workflows {
         // A workflow of the project's own by the same name stays, and this one is beside it.
         let taken = write::state(project.directory, &file, &text)? == State::Different;
         let file = if taken { workflows::beside(&file) } else { file };

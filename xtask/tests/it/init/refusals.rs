@@ -108,3 +108,84 @@ fn a_tree_that_misleads_is_looked_at_and_not_obeyed() {
     let nowhere = init(&empty, &["nowhere"]);
     assert_eq!(nowhere.code(), 2, "{}", nowhere.transcript());
 }
+
+/// Where init is called counts as much as what is there.
+#[test]
+fn each_place_in_and_around_a_repository_has_its_own_answer() {
+    if !needed(&[]) {
+        return;
+    }
+    let part =
+        project(&[("lib/Makefile", MAKEFILE.1), ("lib/a.c", "int main(void) { return 0; }\n"), ("doc/a.txt", "a\n")]);
+    let around = tempfile::tempdir().unwrap();
+    let at = |name: &str| around.path().join(name).to_str().unwrap().to_owned();
+    let top = part.path().to_str().unwrap().to_owned();
+    let address = format!("file://{top}");
+    git(part.path(), &["tag", "v1.0"]);
+    git(part.path(), &["clone", "--quiet", "--bare", &top, &at("bare.git")]);
+    git(part.path(), &["clone", "--quiet", "--depth", "1", "--no-tags", &address, &at("shallow")]);
+    fs::create_dir(at("empty")).unwrap();
+    let called = |directory: &str| {
+        let finished = part.xtask(&["init", directory]).run();
+        let is_written = std::path::Path::new(directory).join("packaging").exists();
+        (finished.code(), is_written, finished.stderr.clone())
+    };
+    for (directory, code, written, words) in [
+        (
+            at("bare.git"),
+            2,
+            false,
+            format!(
+                "is a bare repository, which has no files; clone it, and call init in the clone: git clone {} WORKTREE",
+                at("bare.git")
+            ),
+        ),
+        (
+            format!("{top}/.git"),
+            2,
+            false,
+            "is in the directory of git's own data; call init in the work tree".to_owned(),
+        ),
+        (at("empty"), 1, false, "has no files that could be looked at; nothing was written".to_owned()),
+        (format!("{top}/doc"), 1, false, format!("which is a directory of {top}; call init there: ")),
+        (format!("{top}/lib"), 0, false, "so only ci/jobs.yaml is written here".to_owned()),
+        (
+            at("shallow"),
+            0,
+            true,
+            "the clone is shallow, so tags may be missing; run `git fetch --unshallow --tags`".to_owned(),
+        ),
+    ] {
+        let (found, is_written, stderr) = called(&directory);
+        assert_eq!((found, is_written), (code, written), "{directory}: {stderr}");
+        assert!(stderr.contains(&words), "{directory}: {stderr}");
+    }
+    assert_eq!(
+        fs::read_dir(at("bare.git")).unwrap().filter(|entry| entry.as_ref().unwrap().path().ends_with("ci")).count(),
+        0
+    );
+    // A project that git does not track is not a part of the repository around it.
+    fs::create_dir(part.path().join("other")).unwrap();
+    fs::write(part.path().join("other/Makefile"), MAKEFILE.1).unwrap();
+    fs::write(part.path().join("other/a.c"), "int main(void) { return 0; }\n").unwrap();
+    assert_eq!(called(&format!("{top}/other")).1, true);
+}
+
+#[test]
+fn what_runs_leave_in_target_is_no_change_of_the_work_tree() {
+    if !needed(&[("cmake", "cmake")]) {
+        return;
+    }
+    let cmake = "cmake_minimum_required(VERSION 3.16)\nproject(c VERSION 1.2 LANGUAGES C)\nenable_testing()\nadd_executable(c a.c)\nadd_test(c c)\n";
+    let project = project(&[("CMakeLists.txt", cmake), ("a.c", "int main(void) { return 0; }\n")]);
+    assert_eq!(init(&project, &[]).code(), 0);
+    git(project.path(), &["add", "--all"]);
+    git(project.path(), &["commit", "--quiet", "-m", "b"]);
+    let finished = project.xtask(&["ci"]).run();
+    assert_eq!(finished.code(), 0, "{}", finished.transcript());
+    // Another program that makes files there, such as pip.
+    fs::create_dir_all(project.path().join("target/python")).unwrap();
+    fs::write(project.path().join("target/python/a.py"), "").unwrap();
+    let status = std::process::Command::new("git").args(["status", "--porcelain"]).current_dir(project.path()).output();
+    assert_eq!(String::from_utf8(status.unwrap().stdout).unwrap(), "");
+}

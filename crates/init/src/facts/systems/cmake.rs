@@ -3,8 +3,11 @@
 use super::super::Saw;
 use super::super::calls::calls;
 use super::super::jobs::JobDraft;
-use super::{Group, System, build_directory, generators, is_about_sanitizers, is_about_tests, lowest, own_texts};
+use super::{
+    Group, System, build_directory, generators, is_about_sanitizers, is_about_tests, is_ignored, lowest, own_texts,
+};
 use crate::tree::Tree;
+use drydock_base::exec;
 
 /// Commands that declare tests.
 const TESTS: [&str; 6] = [
@@ -115,6 +118,12 @@ pub(super) fn find(tree: &Tree) -> Option<Group> {
     }
     let because = Saw::line("CMakeLists.txt", project.line, &format!("project({})", project.inside)).to_string();
     let note = "Debug keeps assertions, and the lines that valgrind quotes";
+    if !is_ignored(tree, &build) {
+        // Meson does that itself.
+        configure.push(format!("saw no line of .gitignore for {build}, so it gets a .gitignore of its own"));
+        let script = format!("{} && echo '*' > {build}/.gitignore", exec::paste(&run));
+        run = ["sh".to_owned(), "-c".to_owned(), script].to_vec();
+    }
     let mut first = JobDraft::command("configure", run).because(format!("saw {because}")).because(note);
     first.comments.extend(configure);
     let mut jobs = vec![
@@ -168,8 +177,15 @@ mod tests {
     use super::*;
 
     fn configure(text: &str) -> (bool, String) {
-        let group = find(&Tree::from_texts([("CMakeLists.txt", text)])).unwrap();
+        let group = find(&Tree::from_texts([("CMakeLists.txt", text), (".gitignore", "build/\n")])).unwrap();
         (group.has_tests, group.jobs[0].run.iter().skip(6).cloned().collect::<Vec<_>>().join(" "))
+    }
+
+    #[test]
+    fn a_build_that_git_does_not_ignore_ignores_itself() {
+        let group = find(&Tree::from_texts([("CMakeLists.txt", "project(a C)\n")])).unwrap();
+        let script = "cmake -S . -B build -DCMAKE_BUILD_TYPE=Debug && echo '*' > build/.gitignore";
+        assert_eq!(group.jobs[0].run, ["sh", "-c", script]);
     }
 
     #[test]
