@@ -141,10 +141,19 @@ impl Facts {
         let directory = directory.filter(|directory| !directory.is_empty() && !systems::part::is_beside(directory));
         let versions = match &directory {
             None => versions::find(tree, git, &name.0, system),
-            Some(directory) => versions::find(&tree.below(directory), git, &name.0, system).within(directory),
+            Some(directory) => {
+                let of_part = versions::find(&tree.below(directory), git, &name.0, system);
+                // Or the directory has nothing but the build.
+                if of_part.places.is_empty() && of_part.changelog.is_none() {
+                    versions::find(tree, git, &name.0, system)
+                } else {
+                    of_part.within(directory)
+                }
+            }
         };
         let release_scripts = archives::scripts(tree);
-        let tag = versions.tag.as_ref().and_then(|(pattern, _)| pattern.split('{').next()).unwrap_or("v");
+        let tags = versions.tag.as_ref().map_or("v{version}", |(pattern, _)| pattern.as_str()).to_owned();
+        let tag = tags.split('{').next().unwrap_or("v");
         let mut archives = archives::find(tree, &name.0, &groups, &release_scripts, tag);
         let mut name = name;
         if let Some(own) = versions::name_of_archives(&name, &archives) {
@@ -152,7 +161,7 @@ impl Facts {
             archives = archives::find(tree, &name.0, &groups, &release_scripts, tag);
         }
         Facts {
-            generators: derived::find(tree, &groups, &name.0),
+            generators: derived::find(tree, &groups, &name.0, &tags),
             archives,
             release_scripts,
             git: git.clone(),

@@ -133,7 +133,7 @@ fn tools(facts: &Facts) -> Field {
 fn fields_of(job: &JobDraft) -> Vec<Field> {
     let mut fields = Vec::new();
     let mut add = |wanted: bool, field: Field| fields.extend(wanted.then_some(field));
-    add(!job.run.is_empty(), Field::list("run", job.run.iter().map(|word| escaped(word))));
+    add(!job.run.is_empty(), Field::list("run", job.command_line().iter().map(|word| escaped(word))));
     add(!job.directory.is_empty(), Field::text("directory", escaped(&job.directory)));
     add(!job.needs.is_empty(), Field::list("needs", job.needs.clone()));
     if let Some(suite) = &job.suite {

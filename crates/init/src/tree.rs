@@ -11,6 +11,9 @@ use drydock_base::exec;
 
 pub use read::ReadError;
 
+/// Extensions of sources in C and C++.
+pub const SOURCES: [&str; 4] = [".c", ".cc", ".cpp", ".cxx"];
+
 /// Larger files are not read.
 pub const MOST_BYTES: u64 = 1 << 20;
 
@@ -39,6 +42,8 @@ pub struct Tree {
     texts: BTreeMap<String, String>,
     /// What was left out of the listing, one sentence each.
     pub left_out: Vec<String>,
+    /// Of a directory: the number of sources in C or C++ outside of it, which its build system may compile.
+    pub sources_outside: usize,
 }
 
 impl Tree {
@@ -48,7 +53,7 @@ impl Tree {
             texts.into_iter().map(|(path, text)| (path.to_owned(), text.to_owned())).collect();
         let kind = |text: &String| Kind::File { executable: text.starts_with("#!") };
         let entries = texts.iter().map(|(path, text)| (path.clone(), kind(text))).collect();
-        Tree { entries, root: None, texts, left_out: Vec::new() }
+        Tree { entries, texts, ..Tree::default() }
     }
 
     /// The tree of one directory, with paths relative to it.
@@ -56,11 +61,13 @@ impl Tree {
     pub fn below(&self, directory: &str) -> Tree {
         let start = format!("{directory}/");
         let inside = |path: &str| path.strip_prefix(&start).map(str::to_owned);
+        let outside = self.with_extension(&SOURCES).filter(|path| !path.starts_with(&start)).count();
         Tree {
             entries: self.entries.iter().filter_map(|(path, kind)| Some((inside(path)?, *kind))).collect(),
             root: self.root.as_ref().map(|root| root.join(directory)),
             texts: self.texts.iter().filter_map(|(path, text)| Some((inside(path)?, text.clone()))).collect(),
             left_out: Vec::new(),
+            sources_outside: self.sources_outside + outside,
         }
     }
 

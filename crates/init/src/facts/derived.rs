@@ -1,5 +1,6 @@
 //! Files that a release has and git has not: what autoconf makes, and what rules of a Makefile make by a generator.
 
+mod by_git;
 mod version;
 
 use std::collections::BTreeSet;
@@ -59,18 +60,20 @@ const PROGRAMS: [Program; 18] = [
     Program { words: &["protoc-c", "$(PROTOC_C)"], package: "protobuf-c-compiler" },
 ];
 
-/// All generators of the build system that is declared first.
-pub(super) fn find(tree: &Tree, groups: &[Group], name: &str) -> Vec<GeneratorDraft> {
+/// All generators of the build system that is declared first. `tag` is the pattern of the tags of releases.
+pub(super) fn find(tree: &Tree, groups: &[Group], name: &str, tag: &str) -> Vec<GeneratorDraft> {
+    let of_version = version::find(tree, name);
+    // What makes `configure` finds the version in a file, or else it may ask git.
+    let tag = Some(tag).filter(|_| of_version.is_none());
     let of_system = match groups.first().map(|group| (group.system, group)) {
-        Some((System::Autotools, group)) => autoconf(tree, group).into_iter().collect(),
+        Some((System::Autotools, group)) => autoconf(tree, group, tag).into_iter().collect(),
         // A Makefile that a script of the project writes or configures makes nothing in fresh sources.
         Some((System::Make, group)) if !group.jobs.iter().any(|job| job.name == "configure") => {
             recipes(tree).into_iter().collect()
         }
         _ => Vec::new(),
     };
-    // What makes `configure` reads the version.
-    version::find(tree, name).into_iter().chain(of_system).collect()
+    of_version.into_iter().chain(of_system).collect()
 }
 
 /// The line of configure.ac in which a macro is called.
@@ -108,8 +111,8 @@ fn first_header(tree: &Tree, path: &str) -> Option<String> {
     })
 }
 
-/// `configure` and what comes with it, where git has it not.
-fn autoconf(tree: &Tree, group: &Group) -> Option<GeneratorDraft> {
+/// `configure` and what comes with it, where git has it not. `tag` is the pattern of tags for scripts that ask git for the version.
+fn autoconf(tree: &Tree, group: &Group, tag: Option<&str>) -> Option<GeneratorDraft> {
     let bootstrap = group.jobs.iter().find(|job| job.name == "bootstrap")?;
     let path = tree.first(&["configure.ac", "configure.in"])?;
     let has = |names: &[&str]| calls_macro(tree, path, names).is_some();
@@ -171,7 +174,7 @@ fn autoconf(tree: &Tree, group: &Group) -> Option<GeneratorDraft> {
     }
     outputs.extend(mentions("AX_CODE_COVERAGE").then(|| "aminclude_static.am".to_owned()));
     let included = included(tree, path);
-    outputs.extend(included.iter().map(|(file, _)| file.clone()));
+    outputs.extend(included);
     if gettext {
         outputs.push("po/*".into());
         outputs.push("ABOUT-NLS".into());
@@ -202,12 +205,18 @@ fn autoconf(tree: &Tree, group: &Group) -> Option<GeneratorDraft> {
         let edit = "'s/^# from AX_AM_MACROS_STATIC on .*/# from AX_AM_MACROS_STATIC/'";
         run = in_shell(format!("{words} && find . {files} -exec sed -i {edit} {{}} +"));
     }
+    let question = tag.and_then(|tag| Some((tag, by_git::question(tree, path, bootstrap)?)));
+    if let Some((tag, _)) = &question {
+        let words = if run.len() == 3 && run[1] == "-c" { run.pop().unwrap_or_default() } else { exec::paste(&run) };
+        run = in_shell(by_git::in_repository(&words, tag));
+        needs.push("git".to_owned());
+    }
     let mut comments = bootstrap.comments.clone();
     comments.extend(dated.then(|| "AX_CODE_COVERAGE writes the date, which sed removes".to_owned()));
     comments
         .extend(by_script.then(|| "the links to files of automake that the script may leave become files".to_owned()));
-    comments.extend(included.iter().map(|(file, saw)| {
-        format!("saw {saw}: if what makes {file} asks git, let it take DRYDOCK_VERSION, which generators have")
+    comments.extend(question.iter().map(|(_, (saw, _))| {
+        format!("saw {saw}: it asks git for the version, so it runs in a repository whose only commit has the tag of the release")
     }));
     comments.push(
         "archives of autotools ship configure, so that who builds them needs neither autoconf nor automake".into(),
@@ -218,17 +227,17 @@ fn autoconf(tree: &Tree, group: &Group) -> Option<GeneratorDraft> {
     // Some scripts let git ignore what they make.
     let mut scripts = bootstrap.run.iter().filter_map(|word| tree.text(word.strip_prefix("./")?));
     scratch.extend(scripts.any(|text| text.contains("/.gitignore")).then(|| "**/.gitignore".to_owned()));
+    let left_behind = question.map(|(_, (_, scripts))| by_git::left_behind(tree, &scripts, &outputs));
+    scratch.extend(left_behind.into_iter().flatten());
     Some(GeneratorDraft { name: "configure", comments, run, inputs, outputs, scratch, needs, copies: true })
 }
 
-/// Files that `configure.ac` includes and git does not have, so that the script makes them, each with where it is included.
-fn included(tree: &Tree, path: &str) -> Vec<(String, Saw)> {
+/// Files that `configure.ac` includes and git does not have, so that the script makes them.
+fn included(tree: &Tree, path: &str) -> Vec<String> {
     let calls = super::calls::calls(&tree.text(path).unwrap_or_default(), "m4_include");
-    let files = calls.into_iter().filter_map(|call| Some((call.arguments().into_iter().next()?, call)));
+    let files = calls.into_iter().filter_map(|call| call.arguments().into_iter().next());
     let is_plain = |file: &str| file.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-/".contains(&byte));
-    let files =
-        files.filter(|(file, _)| is_plain(file) && !file.starts_with('/') && !file.is_empty() && !tree.has(file));
-    files.map(|(file, call)| (file, Saw::line(path, call.line, &format!("m4_include([{}])", call.inside)))).collect()
+    files.filter(|file| is_plain(file) && !file.starts_with('/') && !file.is_empty() && !tree.has(file)).collect()
 }
 
 /// True if a Makefile.am has tests.

@@ -1,5 +1,7 @@
 //! A job that is being drafted.
 
+use drydock_base::exec;
+
 /// The tests of a suite as jobs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SuiteDraft {
@@ -40,9 +42,20 @@ pub struct JobDraft {
     pub memory: String,
     /// True if it may report that no test ran.
     pub allow_no_tests: bool,
+    /// A directory that it makes and that git is to ignore; empty for none.
+    pub hides: String,
 }
 
 impl JobDraft {
+    /// The command with what hides its directory from git.
+    pub fn command_line(&self) -> Vec<String> {
+        if self.hides.is_empty() {
+            return self.run.clone();
+        }
+        let script = format!("{} && echo '*' > {}/.gitignore", exec::paste(&self.run), self.hides);
+        ["sh".to_owned(), "-c".to_owned(), script].to_vec()
+    }
+
     /// A job that runs a command.
     pub fn command<W: Into<String>>(name: &str, run: impl IntoIterator<Item = W>) -> JobDraft {
         JobDraft { name: name.to_owned(), run: run.into_iter().map(Into::into).collect(), ..JobDraft::default() }

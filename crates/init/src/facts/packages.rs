@@ -45,12 +45,7 @@ pub(super) fn find(tree: &Tree) -> Vec<Package> {
             }
         }
     }
-    // Those of AppVeyor describe Windows.
-    let mut paths: Vec<&str> = workflows(tree).filter(|path| !path.contains("appveyor")).collect();
-    let texts: Vec<String> = paths.iter().filter_map(|path| tree.text(path)).collect();
-    paths.extend(tree.with_extension(&[".sh"]).filter(|path| texts.iter().any(|text| names(text, path))));
-    for path in paths {
-        let Some(text) = tree.text(path) else { continue };
+    for (path, text) in with_scripts(tree) {
         for (name, line, row) in installed(&text) {
             // A name from before Python 2 went.
             let renamed = RENAMED.iter().find(|(old, _)| *old == name).map(|(_, new)| (*new).to_owned());
@@ -58,13 +53,28 @@ pub(super) fn find(tree: &Tree) -> Vec<Package> {
             if is_of_another_machine(&name) {
                 continue;
             }
-            found.entry(name).or_insert_with(|| Saw::line(path, line, &row));
+            found.entry(name).or_insert_with(|| Saw::line(&path, line, &row));
         }
     }
     for (name, saw) in libraries::find(tree) {
         found.entry(name.to_owned()).or_insert(saw);
     }
     found.into_iter().map(|(name, saw)| Package { name, saw }).collect()
+}
+
+/// The workflows and the scripts that these call, with their texts. Those of AppVeyor describe Windows.
+pub(super) fn with_scripts(tree: &Tree) -> Vec<(String, String)> {
+    let text = |path: &str| Some((path.to_owned(), tree.text(path)?));
+    let mut found: Vec<_> = workflows(tree).filter(|path| !path.contains("appveyor")).filter_map(text).collect();
+    let is_called = |path: &&str| found.iter().any(|(_, text)| names(text, path));
+    let scripts: Vec<_> = tree.with_extension(&[".sh"]).filter(is_called).filter_map(text).collect();
+    found.extend(scripts);
+    found
+}
+
+/// True if the workflows, or the scripts that these call, name this path.
+pub(super) fn is_named(tree: &Tree, path: &str) -> bool {
+    with_scripts(tree).iter().any(|(_, text)| names(text, path))
 }
 
 /// True if a text has this path as a word.

@@ -15,8 +15,8 @@ pub(super) mod python;
 
 use super::Saw;
 use super::jobs::JobDraft;
-use crate::tree::{Tree, is_foreign};
-use options::{is_about_sanitizers, is_about_tests};
+use crate::tree::{SOURCES, Tree, is_foreign};
+use options::{is_about_documentation, is_about_sanitizers, is_about_tests};
 
 /// A build system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,8 +126,15 @@ pub(super) fn find(tree: &Tree) -> (Vec<Group>, Vec<String>, Vec<String>) {
             Ok(Some(directory)) => {
                 let below = tree.below(&directory);
                 let (found, unused, remarks) = find(&below);
-                let moved = found.into_iter().map(|group| part::moved(group, &directory, &below));
-                return (moved.collect(), unused, remarks);
+                let mut moved: Vec<Group> =
+                    found.into_iter().map(|group| part::moved(group, &directory, &below)).collect();
+                // The script that tests may be beside the directory.
+                if let [group] = &mut moved[..] {
+                    let suite = called::suite(tree, None).filter(|_| group.system == System::Make && !group.has_tests);
+                    group.has_tests |= suite.is_some();
+                    group.jobs.extend(suite);
+                }
+                return (moved, unused, remarks);
             }
             Ok(None) => {}
             Err(directories) => remarks.push(format!(
@@ -244,7 +251,7 @@ fn is_like(pattern: &str, name: &str) -> bool {
 
 /// The number of files in C or C++ that are the project's own.
 fn sources_in_c(tree: &Tree) -> usize {
-    tree.with_extension(&[".c", ".cc", ".cpp", ".cxx"]).count()
+    tree.with_extension(&SOURCES).count()
 }
 
 /// The files of this name that are the project's own, with their texts.

@@ -237,3 +237,33 @@ fn a_runner_gets_uv_where_the_project_needs_it() {
     let without = setup(&files);
     assert!(!without.contains("uv") && !without.contains("pipx"), "{without}");
 }
+
+/// A script that asks git gets the version of the release in the archive, too, and what builds from there has it.
+#[test]
+fn a_script_that_asks_git_while_a_release_is_built_finds_its_tag() {
+    if !needed(&[("autoreconf", "autoconf"), ("automake", "automake")]) {
+        return;
+    }
+    let script = "#!/bin/sh\nset -e\nv=$(git describe)\necho \"m4_define([LAMP], [${v#v}])\" > version.m4\necho $v > lamp.spec\nexec autoreconf -i\n";
+    let configure = "m4_include([version.m4])\nAC_INIT([lamp],[LAMP])\nAM_INIT_AUTOMAKE([foreign])\nAC_PROG_CC\nAC_CONFIG_FILES([Makefile])\nAC_OUTPUT\n";
+    let project = project(&[
+        ("configure.ac", configure),
+        ("Makefile.am", "bin_PROGRAMS = lamp\nlamp_SOURCES = lamp.c\n"),
+        ("autogen.sh", script),
+        (".gitignore", "lamp.spec\n"),
+        FILES[1],
+    ]);
+    let at = project.path();
+    git(at, &["tag", "v1.0"]);
+    assert_eq!(init(&project, &[]).code(), 0);
+    git(at, &["add", "--all"]);
+    git(at, &["commit", "--quiet", "-m", "declare"]);
+    git(at, &["tag", "v1.1"]);
+    let built = project.xtask(&["release", "build"]).run();
+    assert_eq!(built.code(), 0, "{}", built.transcript());
+    let dist = project.state().join("dist/1.1");
+    let tar = ["-xOf", "lamp-1.1.tar.gz", "lamp-1.1/configure", "lamp-1.1/version.m4"];
+    let output = std::process::Command::new("tar").args(tar).current_dir(&dist).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(text.contains("PACKAGE_VERSION='1.1'\n") && text.contains("m4_define([LAMP], [1.1])"), "{text:.2000}");
+}

@@ -8,6 +8,9 @@ use crate::tree::{Kind, Tree};
 const INTERPRETERS: [(&str, &str); 6] =
     [("python3", "python3"), ("python", "python3"), ("sh", "sh"), ("bash", "bash"), ("perl", "perl"), ("ruby", "ruby")];
 
+/// The endings of scripts, each with its interpreter.
+const ENDINGS: [(&str, &str); 4] = [("py", "python3"), ("sh", "sh"), ("pl", "perl"), ("rb", "ruby")];
+
 /// A call of a script in a workflow.
 struct Call {
     /// The interpreter; none for a script that is executed itself.
@@ -25,7 +28,13 @@ struct Call {
 
 /// The job of the first such script. `build` is the directory in which the project is built here; none if that is in the sources.
 pub(super) fn suite(tree: &Tree, build: Option<&str>) -> Option<JobDraft> {
-    let call = packages::workflows(tree).find_map(|path| first_call(tree, path))?;
+    let mut files = packages::with_scripts(tree).into_iter();
+    let call = files.find_map(|(path, text)| {
+        let mut calls = calls(tree, &path, &text);
+        // Arguments may be for a build of another kind.
+        let plain = calls.iter().position(|call| call.script == calls[0].script && call.args.is_empty());
+        (!calls.is_empty()).then(|| calls.swap_remove(plain.unwrap_or(0)))
+    })?;
     let is_built = !call.directory.is_empty() && !tree.has_directory(&call.directory);
     // Where the workflow builds in the sources, the directory of the project is that of the build.
     let in_build = is_built || call.directory.is_empty() && call.build.is_none();
@@ -52,9 +61,9 @@ pub(super) fn suite(tree: &Tree, build: Option<&str>) -> Option<JobDraft> {
     )))
 }
 
-/// The first call of a script that tests, in a workflow.
-fn first_call(tree: &Tree, path: &str) -> Option<Call> {
-    let text = tree.text(path)?;
+/// The calls of scripts that test, in a workflow or in a script that one calls.
+fn calls(tree: &Tree, path: &str, text: &str) -> Vec<Call> {
+    let mut found = Vec::new();
     let mut directory = String::new();
     let mut build: Option<String> = None;
     for (number, line) in text.lines().enumerate() {
@@ -86,11 +95,11 @@ fn first_call(tree: &Tree, path: &str) -> Option<Call> {
             }
             if let Some((interpreter, script, args)) = script(tree, &directory, &words) {
                 let saw = Saw::line(path, number + 1, line);
-                return Some(Call { interpreter, script, args, directory, build, saw });
+                found.push(Call { interpreter, script, args, directory: directory.clone(), build: build.clone(), saw });
             }
         }
     }
-    None
+    found
 }
 
 /// A directory as it is compared.
@@ -104,6 +113,12 @@ fn script(tree: &Tree, directory: &str, words: &[&str]) -> Option<(Option<&'stat
     let words = &words[words.iter().take_while(is_before).count()..];
     let first = *words.first()?;
     let known = INTERPRETERS.iter().find(|(name, _)| *name == first).map(|(_, own)| *own);
+    // A variable has the name of an interpreter that the ending of the script tells.
+    let of_ending = || {
+        let (_, end) = words.get(1)?.rsplit_once('.')?;
+        ENDINGS.iter().find(|(known, _)| *known == end).map(|(_, own)| *own)
+    };
+    let known = known.or_else(|| first.strip_prefix('$').and_then(|_| of_ending()));
     let words = if known.is_some() { &words[1..] } else { words };
     let named = *words.first()?;
     let is_path = known.is_some() || named.starts_with("./") || named.starts_with("../");
@@ -180,6 +195,11 @@ mod tests {
                 "- run: cmake .\n- run: python3 ./scripts/run-tests.py\n",
                 Some("build"),
                 "python3 ../scripts/run-tests.py in \"build\"",
+            ),
+            (
+                "- run: make\n- run: $PY ./scripts/run-tests.py --suffix=_d\n- run: $PY ./scripts/run-tests.py\n",
+                None,
+                "python3 scripts/run-tests.py in \"\"",
             ),
             ("- run: make\n- run: python scripts/run-tests.py -v\n", None, "python3 scripts/run-tests.py -v in \"\""),
             (

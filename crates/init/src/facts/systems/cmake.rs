@@ -4,10 +4,10 @@ use super::super::Saw;
 use super::super::calls::calls;
 use super::super::jobs::JobDraft;
 use super::{
-    Group, System, build_directory, generators, is_about_sanitizers, is_about_tests, is_ignored, lowest, own_texts,
+    Group, System, build_directory, generators, is_about_documentation, is_about_sanitizers, is_about_tests,
+    is_ignored, lowest, own_texts,
 };
 use crate::tree::Tree;
-use drydock_base::exec;
 
 /// Commands that declare tests.
 const TESTS: [&str; 6] = [
@@ -86,6 +86,9 @@ pub(super) fn find(tree: &Tree) -> Option<Group> {
             } else if is_about_sanitizers(name) && is_on {
                 configure.push(format!("saw {saw}: a sanitizer cannot run under valgrind, so it is switched off"));
                 "OFF"
+            } else if is_about_documentation(name) && is_on {
+                configure.push(format!("saw {saw}: no test needs documentation, so it is switched off"));
+                "OFF"
             } else {
                 let is_known = |known: &String| known.contains(&format!("({name} "));
                 if name.to_ascii_lowercase().contains("valgrind") && !configure.iter().any(is_known) {
@@ -118,14 +121,13 @@ pub(super) fn find(tree: &Tree) -> Option<Group> {
     }
     let because = Saw::line("CMakeLists.txt", project.line, &format!("project({})", project.inside)).to_string();
     let note = "Debug keeps assertions, and the lines that valgrind quotes";
-    if !is_ignored(tree, &build) {
-        // Meson does that itself.
-        configure.push(format!("saw no line of .gitignore for {build}, so it gets a .gitignore of its own"));
-        let script = format!("{} && echo '*' > {build}/.gitignore", exec::paste(&run));
-        run = ["sh".to_owned(), "-c".to_owned(), script].to_vec();
-    }
     let mut first = JobDraft::command("configure", run).because(format!("saw {because}")).because(note);
     first.comments.extend(configure);
+    // Meson does that itself.
+    if !is_ignored(tree, &build) {
+        first.comments.push(format!("saw no line of .gitignore for {build}, so it gets a .gitignore of its own"));
+        first.hides.clone_from(&build);
+    }
     let mut jobs = vec![
         first,
         JobDraft::command("build", ["cmake", "--build", build.as_str(), "--parallel", "{jobs}"])
@@ -177,7 +179,7 @@ mod tests {
     use super::*;
 
     fn configure(text: &str) -> (bool, String) {
-        let group = find(&Tree::from_texts([("CMakeLists.txt", text), (".gitignore", "build/\n")])).unwrap();
+        let group = find(&Tree::from_texts([("CMakeLists.txt", text)])).unwrap();
         (group.has_tests, group.jobs[0].run.iter().skip(6).cloned().collect::<Vec<_>>().join(" "))
     }
 
@@ -185,7 +187,7 @@ mod tests {
     fn a_build_that_git_does_not_ignore_ignores_itself() {
         let group = find(&Tree::from_texts([("CMakeLists.txt", "project(a C)\n")])).unwrap();
         let script = "cmake -S . -B build -DCMAKE_BUILD_TYPE=Debug && echo '*' > build/.gitignore";
-        assert_eq!(group.jobs[0].run, ["sh", "-c", script]);
+        assert_eq!(group.jobs[0].command_line(), ["sh", "-c", script]);
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! A Makefile that is written by hand: which target tests, and what starts valgrind.
 
+mod fallback;
 mod listed;
+mod sanitizer;
 #[cfg(test)]
 mod tests;
 
@@ -45,8 +47,15 @@ const COMPILES: [&str; 13] = [
     "OBJS",
 ];
 
+/// Commands that only handle what was compiled.
+const HANDLES: [&str; 10] = ["rm", "$(RM)", "${RM}", "echo", "printf", "cp", "mv", "install", "find", "strip"];
+
 /// True if a line compiles, or names an object.
 fn compiles(line: &str) -> bool {
+    let first = line.trim_start_matches(['\t', ' ', '@', '-', '+']).split_whitespace().next();
+    if first.is_some_and(|first| HANDLES.contains(&first)) && !line.contains([';', '&', '|', '\\']) {
+        return false;
+    }
     let is_end = |(at, found): (usize, &str)| {
         let after = line[at + found.len()..].chars().next();
         !after.is_some_and(|letter| letter.is_alphanumeric() || letter == '_')
@@ -63,8 +72,8 @@ pub(super) fn find(tree: &Tree) -> Option<Group> {
     // A Makefile may leave all of that to those of other directories.
     // Beside an extension of Python, whose sources setuptools compiles, it has to compile itself.
     let is_beside = python::extension(tree).is_some();
-    let evidence = makefile.line(|line| compiles(line) || !is_beside && line.contains("$(MAKE) -C"))?;
-    if sources_in_c(tree) == 0 {
+    let evidence = makefile.line(|line| compiles(line) || calls_builder(line) || !is_beside && calls_make(line))?;
+    if sources_in_c(tree) + tree.sources_outside == 0 {
         return None;
     }
     let because = evidence.to_string();
@@ -119,7 +128,7 @@ pub(super) fn find(tree: &Tree) -> Option<Group> {
         }
         has_tests = true;
     }
-    if let Some(saw) = sanitizer(&makefile) {
+    if let Some(saw) = sanitizer::find(&makefile) {
         for job in jobs.iter_mut().filter(|job| job.memcheck && !job.by_suite) {
             job.memcheck = false;
             job.comments.push(format!(
@@ -128,6 +137,9 @@ pub(super) fn find(tree: &Tree) -> Option<Group> {
         }
     }
     let mut programs = vec![if make == "make" { ("make", "make") } else { ("bmake", "bmake") }, ("gcc", "gcc")];
+    let calls =
+        |program: &str| makefile.line(|line| calls_builder(line) && line.to_lowercase().contains(program)).is_some();
+    programs.extend([("rake", "rake"), ("scons", "scons")].into_iter().filter(|(program, _)| calls(program)));
     if let (Some(saw), Some(environment)) = (by_uv(tree), python::environment(tree)) {
         for (at, job) in jobs.iter_mut().enumerate().filter(|(_, job)| !job.run.is_empty()) {
             job.run.splice(0..0, ["uv", "run", "--frozen"].map(str::to_owned));
@@ -148,29 +160,6 @@ pub(super) fn find(tree: &Tree) -> Option<Group> {
         least: None,
         directory: String::new(),
         build_release,
-    })
-}
-
-/// Where a Makefile always compiles with a sanitizer that cannot run under valgrind.
-fn sanitizer(makefile: &Makefile) -> Option<Saw> {
-    let is_sanitized = |line: &str| {
-        let flags = line.split_once("-fsanitize=").and_then(|(_, rest)| rest.split_whitespace().next());
-        flags.is_some_and(|list| list.split(',').any(|name| ["address", "thread", "memory", "leak"].contains(&name)))
-    };
-    makefile.texts.iter().find_map(|(path, text)| {
-        let mut depth = 0_usize;
-        text.lines().enumerate().find_map(|(number, line)| {
-            let code = line.split('#').next().unwrap_or_default();
-            match code.split_whitespace().next() {
-                Some("ifdef" | "ifndef" | "ifeq" | "ifneq") => depth += 1,
-                Some("endif") => depth = depth.saturating_sub(1),
-                _ => {}
-            }
-            // `asan: CFLAGS += …` is for one target only.
-            let name = code.split_once('=').map_or("", |(name, _)| name).trim_end_matches([':', '+', '?', ' ']);
-            let is_flags = name.ends_with("FLAGS") && !name.contains([':', '\t']);
-            (depth == 0 && is_flags && is_sanitized(code)).then(|| Saw::line(path, number + 1, line))
-        })
     })
 }
 
@@ -221,6 +210,46 @@ fn collects_tests(tree: &Tree, makefile: &Makefile) -> bool {
     listed::has_tests(tree, makefile, "all")
 }
 
+/// Programs that build projects in C, and that a Makefile may only call.
+const BUILDERS: [&str; 8] = ["rake", "$(RAKE)", "${RAKE}", "scons", "$(SCONS)", "waf", "./waf", "bazel"];
+
+/// True if a line of a recipe calls one of these.
+fn calls_builder(line: &str) -> bool {
+    line.strip_prefix('\t').is_some_and(|command| starts_with(command, &BUILDERS))
+}
+
+/// True if a line calls make in a directory, or with another file.
+fn calls_make(line: &str) -> bool {
+    let mut words =
+        line.split_whitespace().skip_while(|word| !word.contains("(MAKE)") && !word.contains("{MAKE}")).skip(1);
+    words.any(|word| ["-C", "-f"].contains(&word))
+}
+
+/// Programs that look at the sources.
+const LOOKERS: [&str; 10] = [
+    "pre-commit",
+    "prek",
+    "$(PRE_COMMIT)",
+    "clang-format",
+    "clang-tidy",
+    "cppcheck",
+    "shellcheck",
+    "codespell",
+    "ruff",
+    "typos",
+];
+
+/// True for a target that only looks at the sources.
+fn looks_only(target: &Target) -> bool {
+    !target.recipe.is_empty() && target.recipe.iter().all(|line| starts_with(line, &LOOKERS))
+}
+
+/// True if the first word of a line of a recipe that is no variable of the environment is one of these.
+fn starts_with(line: &str, programs: &[&str]) -> bool {
+    let line = line.trim_start_matches(['@', '-', '+']).trim();
+    line.split_whitespace().find(|word| !word.contains('=')).is_some_and(|first| programs.contains(&first))
+}
+
 /// Programs of other build systems, which take care of tests themselves.
 const OTHERS: [&str; 10] = ["cargo", "go", "npm", "npx", "yarn", "pnpm", "tox", "nox", "mvn", "gradle"];
 
@@ -229,10 +258,9 @@ fn calls_others(target: &Target) -> bool {
     !target.recipe.is_empty() && target.recipe.iter().all(|line| calls_other(line))
 }
 
-/// True if a line of a recipe calls one of these.
+/// True if a line of a recipe calls one of these, or a builder.
 fn calls_other(line: &str) -> bool {
-    let line = line.trim_start_matches(['@', '-', '+']).trim();
-    line.split_whitespace().find(|word| !word.contains('=')).is_some_and(|first| OTHERS.contains(&first))
+    starts_with(line, &OTHERS) || starts_with(line, &BUILDERS)
 }
 
 /// Adds the jobs that test. Returns whether there are any.
@@ -246,7 +274,9 @@ fn suites(tree: &Tree, makefile: &Makefile, make: &str, jobs: &mut Vec<JobDraft>
     // The tests of a package of Cargo are jobs of their own.
     let is_own = |target: &&Target| !(calls_others(target) && tree.has("Cargo.toml"));
     let mut names = all.into_iter().chain(first).chain(&SUITES);
-    let suite = names.find_map(|name| Some((*name, makefile.target(name).filter(is_own)?)));
+    let usual = names
+        .find_map(|name| Some((*name, makefile.target(name).filter(is_own).filter(|target| !looks_only(target))?)));
+    let suite = usual.or_else(|| fallback::target(tree, makefile).filter(|(_, target)| is_own(target)));
     let starts_valgrind =
         |target: &Target| target.recipe.iter().any(|line| line.contains("valgrind") || line.contains("VALGRIND"));
     let own = UNDER_VALGRIND.iter().find_map(|name| Some((*name, makefile.target(name)?)));
@@ -267,7 +297,9 @@ fn suites(tree: &Tree, makefile: &Makefile, make: &str, jobs: &mut Vec<JobDraft>
         }
         return true;
     }
-    let Some((name, target)) = suite else { return scripts(tree, jobs) || programs(makefile, jobs) };
+    let Some((name, target)) = suite else {
+        return fallback::scripts(tree, jobs) || fallback::programs(makefile, jobs);
+    };
     let built = programs_of(tree, makefile, name);
     let needs = if built.is_empty() || make != "make" { "build" } else { "programs" };
     if needs == "programs" {
@@ -390,54 +422,4 @@ fn is_program(tree: &Tree, makefile: &Makefile, word: &str) -> bool {
         }
         None => [".c", ".cc", ".cpp", ".cxx"].iter().any(|end| tree.has(&format!("{word}{end}"))),
     }
-}
-
-/// Scripts that test, where no target does.
-fn scripts(tree: &Tree, jobs: &mut Vec<JobDraft>) -> bool {
-    let names = [
-        "runtests.sh",
-        "run-tests.sh",
-        "run_tests.sh",
-        "test.sh",
-        "check.sh",
-        "runtests",
-        "test/run.sh",
-        "tests/run.sh",
-        "tests/runtests.sh",
-        "tests/run-tests.sh",
-        "test/runtests.sh",
-    ];
-    let executable = |path: &&&str| tree.kind(path) == Some(Kind::File { executable: true });
-    let Some(script) = names.iter().find(executable) else { return false };
-    let job = JobDraft::command("check", [format!("./{script}")]).after(&["build"]).checked().within("1h");
-    jobs.push(job.because(format!("saw {}, and no target of the Makefile that tests", Saw::file(script))));
-    true
-}
-
-/// Programs that the Makefile builds and whose names say that they test, where nothing runs them.
-fn programs(makefile: &Makefile, jobs: &mut Vec<JobDraft>) -> bool {
-    let says_test = |name: &str| {
-        let mut parts = name.split(['-', '_', '/']);
-        parts.any(|part| ["test", "tests", "unittest", "unittests", "selftest", "check"].contains(&part))
-    };
-    let is_built = |name: &str, target: &Target| {
-        let links = |line: &String| compiles(line) && line.contains("-o");
-        target.recipe.iter().any(links) && !name.contains(['%', '$', '.'])
-    };
-    let all: Vec<&String> =
-        ["all", "default"].iter().filter_map(|name| makefile.targets.get(*name)).flat_map(|all| &all.needs).collect();
-    let found = makefile.targets.iter().filter(|(name, target)| says_test(name) && is_built(name, target));
-    let mut any = false;
-    for (name, target) in found.take(20) {
-        let key = format!("run-{}", name.replace('/', "-"));
-        let mut needs = "build".to_owned();
-        if !all.contains(&name) {
-            needs = format!("make-{}", name.replace('/', "-"));
-            jobs.push(JobDraft::command(&needs, ["make", name.as_str()]).after(&["build"]).within("1h"));
-        }
-        let job = JobDraft::command(&key, [format!("./{name}")]).after(&[needs.as_str()]).checked().within("30m");
-        jobs.push(job.because(format!("saw {}: a program that tests, and that no target runs", target.saw())));
-        any = true;
-    }
-    any
 }

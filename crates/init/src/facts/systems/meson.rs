@@ -3,7 +3,10 @@
 use super::super::Saw;
 use super::super::calls::calls;
 use super::super::jobs::JobDraft;
-use super::{Group, System, build_directory, generators, is_about_sanitizers, is_about_tests, lowest, own_texts};
+use super::{
+    Group, System, build_directory, generators, is_about_documentation, is_about_sanitizers, is_about_tests, lowest,
+    own_texts,
+};
 use crate::tree::Tree;
 
 pub(super) fn find(tree: &Tree) -> Option<Group> {
@@ -28,6 +31,8 @@ pub(super) fn find(tree: &Tree) -> Option<Group> {
                 "false" if is_for_tests => ("true", "so tests are switched on"),
                 "disabled" if is_for_tests => ("enabled", "so tests are switched on"),
                 "true" if is_about_sanitizers(name) => ("false", "and a sanitizer cannot run under valgrind"),
+                "true" if is_about_documentation(name) => ("false", "and no test needs documentation"),
+                "enabled" if is_about_documentation(name) => ("disabled", "and no test needs documentation"),
                 _ => continue,
             };
             if name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte)) {

@@ -5,7 +5,11 @@ const TESTS: [&str; 8] = ["test", "tests", "testing", "unittest", "unittests", "
 /// Words before `check` in the names of options for the tests of the project itself, not for one thing that is looked at.
 const BEFORE_CHECK: [&str; 4] = ["", "build", "enable", "with"];
 /// Words of tests of another kind: those need more than the project and a compiler, take long, or change how it is built.
-const OF_SOMETHING_ELSE: [&str; 58] = [
+const OF_SOMETHING_ELSE: [&str; 62] = [
+    "doc",
+    "docs",
+    "documentation",
+    "gtkdoc",
     "valgrind",
     "fuzz",
     "fuzzing",
@@ -95,6 +99,17 @@ pub(super) fn is_about_tests(name: &str, help: &str) -> bool {
         && !HELP_OF_SOMETHING_ELSE.iter().any(|words| help.contains(words))
 }
 
+/// True if a name of an option is about documentation, which no test needs.
+pub(super) fn is_about_documentation(name: &str) -> bool {
+    let name = name.to_ascii_lowercase().replace("gtk_doc", "gtkdoc").replace("gtk-doc", "gtkdoc");
+    let known = ["doc", "docs", "documentation", "gtkdoc", "doxygen"];
+    let may_stand = ["build", "enable", "with", "generate", "gen", "make", "api", "html"];
+    let mut parts = name.split(['_', '-']).rev();
+    // The first part may be the name of the project.
+    parts.next().is_some_and(|last| known.contains(&last))
+        && parts.skip_while(|part| may_stand.contains(part)).count() <= 1
+}
+
 /// True if a name of an option is about a sanitizer, which cannot run under valgrind.
 pub(super) fn is_about_sanitizers(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
@@ -106,6 +121,16 @@ pub(super) fn is_about_sanitizers(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn options_for_documentation_are_known() {
+        for name in ["documentation", "BUILD_DOCS", "LAMP_BUILD_DOCS", "gtk_doc", "LAMP_ENABLE_DOXYGEN", "docs"] {
+            assert!(is_about_documentation(name), "{name}");
+        }
+        for name in ["doc_tests", "LAMP_PARSE_XML_DOC", "dock", "install_docs_to"] {
+            assert!(!is_about_documentation(name), "{name}");
+        }
+    }
 
     #[test]
     fn options_for_the_tests_of_the_project_are_known_and_those_of_other_things_are_not() {
@@ -129,6 +154,7 @@ mod tests {
             ("LAMP_BUILD_CONTAINER_TESTS", "Build and run container tests"),
             ("enable-fpe-check", "enable Floating Point Exception checks"),
             ("reference-test", "Run test suite against reference implementation"),
+            ("doc_tests", "Run gtkdoc-check tests"),
             ("WITH_LATEST", ""),
         ] {
             assert!(!is_about_tests(name, help), "{name}");

@@ -1,11 +1,11 @@
 //! A project in one directory of its repository, such as `expat` in that of libexpat, beside what is only about it.
 
 use super::{Group, nested};
-use crate::facts::JobDraft;
+use crate::facts::{JobDraft, packages};
 use crate::tree::Tree;
 
 /// Names of directories that hold something about a project, not the project.
-const BESIDE: [&str; 18] = [
+const BESIDE: [&str; 23] = [
     "doc",
     "docs",
     "documentation",
@@ -24,12 +24,24 @@ const BESIDE: [&str; 18] = [
     "contrib",
     "scripts",
     "tools",
+    "tutorial",
+    "tutorials",
+    "resources",
+    "website",
+    "www",
+];
+
+/// Parts of names of directories for other systems than the one that init runs on.
+const OF_OTHER_SYSTEMS: [&str; 18] = [
+    "mac", "macos", "osx", "darwin", "ios", "android", "bsd", "freebsd", "openbsd", "netbsd", "win", "win32", "win64",
+    "windows", "msvc", "mingw", "xcode", "wasm",
 ];
 
 /// Names of directories of a suite.
 const SUITES: [&str; 2] = ["tests", "test"];
 
-/// The only directory that has a build system, if the top has none; or all of them.
+/// The only directory that has a build system, if the top has none; of several, the only one that is not for another system, or that
+/// the project's own workflows name; or all of them.
 pub(in crate::facts) fn find(tree: &Tree) -> Result<Option<String>, Vec<String>> {
     let mut tops: Vec<String> = Vec::new();
     for file in nested(tree) {
@@ -44,9 +56,20 @@ pub(in crate::facts) fn find(tree: &Tree) -> Result<Option<String>, Vec<String>>
         1 => Ok(tops.pop()),
         _ => {
             tops.sort();
-            Err(tops)
+            let here: Vec<String> = tops.iter().filter(|top| !is_of_other_system(top)).cloned().collect();
+            let named: Vec<String> = here.iter().filter(|top| packages::is_named(tree, top)).cloned().collect();
+            match (&here[..], &named[..]) {
+                ([only], _) | (_, [only]) => Ok(Some(only.clone())),
+                _ => Err(tops),
+            }
         }
     }
+}
+
+/// True for a directory such as `make.mac`, or `vs2019`.
+fn is_of_other_system(directory: &str) -> bool {
+    let name = directory.rsplit('/').next().unwrap_or(directory).to_ascii_lowercase();
+    name.starts_with("vs20") || name.split(['.', '-', '_']).any(|part| OF_OTHER_SYSTEMS.contains(&part))
 }
 
 /// The directory of the tests of a project that needs no build system, such as one of headers only.
@@ -118,6 +141,7 @@ mod tests {
         let news = "# Changes\n\n## 1.2\n\n- First.\n";
         let texts = [
             ("README", ""),
+            ("lamp/.gitignore", "build/\n"),
             ("docs/Makefile", "all:\n\tmake-html\n"),
             ("lamp/CMakeLists.txt", CMAKE),
             ("lamp/lib/CMakeLists.txt", "add_library(lamp)\n"),
@@ -160,6 +184,43 @@ mod tests {
             let found = facts(&[(beside, CMAKE), ("README", "")]);
             assert!(found.groups.is_empty() && found.remarks.is_empty(), "{beside}: {:?}", found.remarks);
         }
+    }
+
+    #[test]
+    fn of_several_the_one_that_workflows_build_here_is_chosen() {
+        let makefile = "all: a\na: a.c\n\t$(CC) -o a a.c\ntest: a\n\t./a\n";
+        let chosen = |directories: &[&str], workflow: &str| {
+            let paths: Vec<[String; 2]> =
+                directories.iter().map(|at| [format!("{at}/Makefile"), format!("{at}/a.c")]).collect();
+            let files = paths.iter().flat_map(|[makefile_at, source]| [(makefile_at.as_str(), makefile), (source, "")]);
+            let found = facts(&files.chain([(".github/workflows/a.yml", workflow)]).collect::<Vec<_>>());
+            found.groups.first().map(|group| group.directory.clone())
+        };
+        let systems = ["projects/make", "projects/make.bsd", "projects/make.mac", "projects/vs2019"];
+        assert_eq!(chosen(&systems, "").as_deref(), Some("projects/make"));
+        let both = ["one", "two"];
+        assert_eq!(chosen(&both, "- run: make -C two test\n").as_deref(), Some("two"));
+        assert_eq!(chosen(&both, "- run: make -C one && make -C two\n"), None);
+        assert_eq!(chosen(&both, ""), None);
+        assert_eq!(chosen(&["tutorials/a", "tutorials/b", "test"], "").as_deref(), Some("test"));
+    }
+
+    #[test]
+    fn the_script_that_tests_may_be_beside_the_build() {
+        let found = facts(&[
+            ("projects/make/Makefile", "all: a\na:\n\t@${MAKE} --no-print-directory -C . -f a.make\n"),
+            ("src/a.c", ""),
+            ("VERSION", "1.2\n"),
+            ("CHANGELOG.md", "# Changes\n\n## 1.2\n\n- First.\n"),
+            (".travis.yml", "script: ./ci.sh\n"),
+            ("ci.sh", "#!/bin/sh\nmake -C projects/make\npython3 ./util/test.py\n"),
+            ("util/test.py", ""),
+        ]);
+        let jobs: Vec<String> =
+            found.groups[0].jobs.iter().map(|job| format!("{}: {}", job.directory, job.run.join(" "))).collect();
+        assert_eq!(jobs, ["projects/make: make -j {jobs}", ": python3 util/test.py"]);
+        // Only the build is there.
+        assert_eq!(found.versions.changelog.map(|(path, _)| path).as_deref(), Some("CHANGELOG.md"));
     }
 
     #[test]

@@ -24,7 +24,7 @@ const INSTALLED: &str = "target/python";
 pub(super) fn find(tree: &Tree, alone: bool, others: &[Group]) -> Option<Group> {
     let manifest = tree.first(&["pyproject.toml", "setup.py", "setup.cfg"])?;
     let all: Vec<&str> = tree.with_extension(&[".py"]).filter(is_test).collect();
-    let (at, first) = suite(&all)?;
+    let (at, first) = suite(tree, &all)?;
     let is_named = at.rsplit('/').next().is_some_and(|name| DIRECTORIES.contains(&name));
     let extension = extension(tree);
     let mut jobs = Vec::new();
@@ -129,7 +129,7 @@ pub(super) fn find(tree: &Tree, alone: bool, others: &[Group]) -> Option<Group> 
 }
 
 /// The directory with most of the tests, and the first test there.
-fn suite<'t>(tests: &[&'t str]) -> Option<(String, &'t str)> {
+fn suite<'t>(tree: &Tree, tests: &[&'t str]) -> Option<(String, &'t str)> {
     let at = |path: &'t str| {
         let directory = path.rsplit_once('/').map_or("", |(directory, _)| directory);
         let parts: Vec<&str> = directory.split('/').collect();
@@ -148,7 +148,10 @@ fn suite<'t>(tests: &[&'t str]) -> Option<(String, &'t str)> {
         }
     }
     let is_named = |at: &str| at.rsplit('/').next().is_some_and(|name| DIRECTORIES.contains(&name));
-    let best = found.into_iter().min_by_key(|(at, _, count)| (!is_named(at), std::cmp::Reverse(*count)));
+    // A package's own tests are better than those of a directory such as `devel`.
+    let is_package = |at: &str| tree.has(&format!("{at}/__init__.py"));
+    let best =
+        found.into_iter().min_by_key(|(at, _, count)| (!is_named(at), !is_package(at), std::cmp::Reverse(*count)));
     best.map(|(at, first, _)| (at, first))
 }
 
@@ -193,6 +196,9 @@ pub(in crate::facts) fn backend(tree: &Tree) -> Option<(System, Saw)> {
     Some((system, Saw::line(path, line, &format!("build-backend = \"{named}\""))))
 }
 
+/// Packages that only build extensions.
+const OF_EXTENSIONS: [&str; 6] = ["cython", "cffi", "pybind11", "nanobind", "setuptools-rust", "mypyc"];
+
 /// Where an extension is declared, and how it is built.
 pub(super) fn extension(tree: &Tree) -> Option<(Saw, Extension)> {
     let words = ["Extension(", "ext-modules", "cffi_modules", "cythonize("];
@@ -205,6 +211,20 @@ pub(super) fn extension(tree: &Tree) -> Option<(Saw, Extension)> {
     }
     if let Some((_, saw)) = backend(tree) {
         return Some((saw, Extension::Backend));
+    }
+    // Where setup.py takes its arguments from elsewhere, what the build requires says enough.
+    let path = "pyproject.toml";
+    let text = tree.text(path).unwrap_or_default();
+    let manifest: toml::Table = text.parse().unwrap_or_default();
+    let requires = manifest.get("build-system").and_then(|table| table.get("requires")).and_then(toml::Value::as_array);
+    let name = |word: &str| {
+        let end = word.find(|letter: char| !letter.is_ascii_alphanumeric() && !"-_".contains(letter));
+        word[..end.unwrap_or(word.len())].to_ascii_lowercase().replace('_', "-")
+    };
+    let mut named = requires.into_iter().flatten().filter_map(toml::Value::as_str);
+    if let Some(word) = named.find(|word| OF_EXTENSIONS.contains(&name(word).as_str())) {
+        let line = text.lines().position(|line| line.contains(word)).map_or(1, |at| at + 1);
+        return Some((Saw::line(path, line, &format!("requires = [\"{word}\"]")), Extension::Declared));
     }
     // `setup` of scikit-build calls CMake.
     let text = tree.text("setup.py").unwrap_or_default();
@@ -269,6 +289,8 @@ mod tests {
             (&["testing/test_a.py", "testing/test_b.py", "src/c/test_c.py"], "testing"),
             (&["lamp/tests/test_a.py", "lamp/tests/x/test_b.py"], "lamp/tests"),
             (&["test_a.py"], "test_a.py"),
+            (&["devel/test_a.py", "devel/test_b.py", "lamp/__init__.py", "lamp/test_c.py"], "lamp"),
+            (&["bench/test_a.py", "lamp/tests/__init__.py", "tests/test_b.py", "tests/test_c.py"], "tests"),
         ] {
             let texts: Vec<(&str, &str)> = paths.iter().map(|path| (*path, "")).chain([("setup.py", "")]).collect();
             let suite = jobs(&texts, true).pop().unwrap().suite.unwrap();
@@ -341,6 +363,21 @@ mod tests {
         let suite = ("tests".to_owned(), None);
         assert_eq!(names(&texts), [(ENVIRONMENT.to_owned(), Some("uv".to_owned())), suite.clone()]);
         assert_eq!(names(&texts[..2]), [("build".to_owned(), Some("python3".to_owned())), suite]);
+    }
+
+    #[test]
+    fn what_the_build_requires_tells_of_an_extension() {
+        let installs = |requires: &str| {
+            let manifest = format!("[build-system]\nrequires = [{requires}]\n");
+            let texts = [
+                ("pyproject.toml", manifest.as_str()),
+                ("setup.py", "setup(**extra())\n"),
+                ("src/lamp/tests/test_a.py", ""),
+            ];
+            jobs(&texts, true)[0].comments.iter().any(|why| why.ends_with("an extension in C"))
+        };
+        assert!(installs("\"Cython>=3.2.5\", \"setuptools\"") && installs("\"cffi; platform_system != 'x'\""));
+        assert!(!installs("\"setuptools\", \"cython-lint\""));
     }
 
     #[test]

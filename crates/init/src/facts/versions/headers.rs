@@ -16,7 +16,12 @@ pub(super) fn place(tree: &Tree, name: &str, git: &GitFacts, known: &[&str], alo
         for (number, line) in text.lines().enumerate() {
             let Some((macro_name, value)) = defined(line) else { continue };
             let Some(before) = of_version(macro_name) else { continue };
-            let version = value.trim_matches('"');
+            // `"1.2"`, or `"lamp 1.2"`.
+            let text_of = value.trim_matches('"');
+            let version = match text_of.split_once(' ') {
+                Some((first, version)) if first.eq_ignore_ascii_case(name) => version,
+                _ => text_of,
+            };
             let is_text = value.len() > 2 && value.starts_with('"') && is_version(version) && version.contains('.');
             let is_known = known.contains(&version);
             let is_own = is_of_project(before, name) && (alone && is_plausible(version, git) || is_known);
@@ -52,8 +57,13 @@ pub(super) fn sources(tree: &Tree) -> impl Iterator<Item = (String, String)> {
 /// The name and the value of a macro without arguments.
 fn defined(line: &str) -> Option<(&str, &str)> {
     let rest = line.trim_start().strip_prefix('#')?.trim_start().strip_prefix("define")?;
-    let mut words = rest.split_whitespace();
-    let (name, value) = (words.next()?, words.next()?);
+    let (name, value) = rest.trim_start().split_once([' ', '\t'])?;
+    let value = value.trim_start();
+    let end = match value.strip_prefix('"') {
+        Some(text) => text.find('"')? + 2,
+        None => value.find(char::is_whitespace).unwrap_or(value.len()),
+    };
+    let value = value.get(..end).filter(|value| !value.is_empty())?;
     (rest.starts_with([' ', '\t']) && !name.contains('(')).then_some((name, value))
 }
 
@@ -94,12 +104,14 @@ mod tests {
             found("# define VERSION  \"5.3\" /* ours */\n", false).unwrap(),
             "# define VERSION  \"{version}\" /* ours */"
         );
+        assert_eq!(found("#define VERSION \"liblamp 5.3\"\n", false).unwrap(), "#define VERSION \"liblamp {version}\"");
         assert!(found("#define LAMP_VERSION \"5.4-dev\"\n", true).is_some());
         assert!(found("#define LAMP_VERSION \"5.4-dev\"\n", false).is_none(), "another file has the version");
         for other in [
             "VERSION \"1.1\"",
             "LAMP_VERSION \"255.255.255\"",
             "HTTP_VERSION \"5.3\"",
+            "VERSION \"http 5.3\"",
             "LAMP_VERSION 0x503",
             "LAMP_VERSION(x) \"5.3\"",
             "LAMP_CONVERSION \"5.3\"",

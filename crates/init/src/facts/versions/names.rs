@@ -41,7 +41,8 @@ pub(in crate::facts) fn name(tree: &Tree, git: &GitFacts, system: Option<System>
     };
     let configure = tree.first(&["configure.ac", "configure.in"]).unwrap_or("configure.ac");
     // What a backend calls to build an extension may have a name of its own.
-    let has_backend = python::backend(tree).is_some();
+    let is_native = matches!(system, Some(System::Meson | System::Cmake | System::Autotools));
+    let has_backend = python::backend(tree).is_some() && !is_native;
     let found = [
         (manifest("pyproject.toml", &["project", "name"]).filter(|_| has_backend && !is_part), "pyproject.toml"),
         (call(configure, "AC_INIT").and_then(|call| of_autoconf(&call.arguments())), configure),
@@ -168,6 +169,11 @@ mod tests {
             assert_eq!(name(&Tree::from_texts([(path, text)]), &git, None).0, expected, "{text}");
         }
         let here = GitFacts { directory: "lamp".into(), ..GitFacts::default() };
+        // Beside the build of a project, its package of Python is a part.
+        let manifest = "[project]\nname = \"pylamp\"\n[build-system]\nbuild-backend = \"mesonpy\"\n";
+        let tree = Tree::from_texts([("meson.build", "project('lamp', 'c')\n"), ("pyproject.toml", manifest)]);
+        assert_eq!(name(&tree, &here, Some(System::Meson)).0, "lamp");
+        assert_eq!(name(&tree, &here, Some(System::Python)).0, "pylamp");
         assert_eq!(name(&Tree::from_texts([("CMakeLists.txt", "project(LAMP)\n")]), &here, None).0, "lamp");
     }
 }

@@ -194,6 +194,8 @@ fn what_a_sanitizer_checks_does_not_run_under_valgrind() {
     };
     let suite = "all: a\na: a.c\n\t$(CC) $(CFLAGS) -o a a.c\ntest: a\n\t./a\n";
     assert!(!is_checked(&format!("CFLAGS=-Wall -fsanitize=address,undefined\n{suite}")));
+    assert!(!is_checked(&format!("ASAN ?= -fsanitize=address\nCFLAGS ?= -O2 $(ASAN)\n{suite}")));
+    assert!(is_checked(&format!("ASAN ?= -fsanitize=address\n{suite}")));
     for other in [
         "CFLAGS=-fsanitize=undefined\n",
         "asan: CFLAGS += -fsanitize=address\n",
