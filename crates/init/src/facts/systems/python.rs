@@ -3,6 +3,7 @@
 mod cython;
 mod members;
 mod poetry;
+mod settings;
 mod wanted;
 mod workspace;
 
@@ -24,7 +25,8 @@ const INSTALLED: &str = "target/python";
 pub(super) fn find(tree: &Tree, alone: bool, others: &[Group]) -> Option<Group> {
     let manifest = tree.first(&["pyproject.toml", "setup.py", "setup.cfg"])?;
     let all: Vec<&str> = tree.with_extension(&[".py"]).filter(is_test).collect();
-    let (at, first) = suite(tree, &all)?;
+    let settings = settings::find(tree);
+    let (at, first) = settings.as_ref().and_then(|settings| named(settings, &all)).or_else(|| suite(tree, &all))?;
     let is_named = at.rsplit('/').next().is_some_and(|name| DIRECTORIES.contains(&name));
     let extension = extension(tree);
     let mut jobs = Vec::new();
@@ -44,7 +46,11 @@ pub(super) fn find(tree: &Tree, alone: bool, others: &[Group]) -> Option<Group> 
     // Tests inside of a package would find the package in the sources, which has no extension: those of the installed copy run.
     let package = if is_named { at.rsplit_once('/').map(|(package, _)| package) } else { Some(at.as_str()) };
     let is_inside = source == "." && package.is_some_and(|package| tree.has(&format!("{package}/__init__.py")));
-    let at = if is_installed && is_inside { format!("{INSTALLED}/{at}") } else { at };
+    let is_moved = is_installed && is_inside;
+    // What pytest leaves out in the sources, it leaves out in their copy, too.
+    let ignored = settings.iter().flat_map(|settings| &settings.ignored).filter(|path| is_moved && is_below(path, &at));
+    let ignored: Vec<String> = ignored.map(|path| format!("--ignore={INSTALLED}/{path}")).collect();
+    let at = if is_moved { format!("{INSTALLED}/{at}") } else { at };
     if is_installed {
         let run = ["python3", "-m", "pip", "install", "--quiet", "--upgrade", "--target", INSTALLED];
         let words = run.map(str::to_owned).into_iter();
@@ -100,6 +106,10 @@ pub(super) fn find(tree: &Tree, alone: bool, others: &[Group]) -> Option<Group> 
     let needs: Vec<&str> = needs.iter().map(String::as_str).collect();
     let mut suite = JobDraft::suite("tests", "pytest", &at, &needs);
     suite.comments.push(format!("saw {}: pytest lists the tests, and each is a job", Saw::file(first)));
+    if let (Some(list), Some(settings)) = (&mut suite.suite, settings.filter(|_| !ignored.is_empty())) {
+        suite.comments.push(format!("saw {}, which leaves out the same files in the sources", settings.saw.path));
+        list.args = ignored;
+    }
     // The environment has the packages of the project, too.
     if !has_environment || source != "." {
         suite = suite.with_env("PYTHONPATH", if is_installed { INSTALLED } else { source });
@@ -126,6 +136,18 @@ pub(super) fn find(tree: &Tree, alone: bool, others: &[Group]) -> Option<Group> 
         directory: String::new(),
         build_release: Vec::new(),
     })
+}
+
+/// True if a path is this directory or file, or below it.
+fn is_below(path: &str, directory: &str) -> bool {
+    path.strip_prefix(directory).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// The directory with most of the tests of those that the project names for pytest, and the first test there.
+fn named<'t>(settings: &settings::Settings, tests: &[&'t str]) -> Option<(String, &'t str)> {
+    let below = |at: &str| tests.iter().copied().filter(|path| is_below(path, at)).collect::<Vec<_>>();
+    let best = settings.paths.iter().max_by_key(|at| below(at).len())?;
+    Some((best.clone(), below(best).first().copied()?))
 }
 
 /// The directory with most of the tests, and the first test there.
@@ -363,6 +385,26 @@ mod tests {
         let suite = ("tests".to_owned(), None);
         assert_eq!(names(&texts), [(ENVIRONMENT.to_owned(), Some("uv".to_owned())), suite.clone()]);
         assert_eq!(names(&texts[..2]), [("build".to_owned(), Some("python3".to_owned())), suite]);
+    }
+
+    #[test]
+    fn what_the_project_tells_pytest_holds_for_the_installed_copy() {
+        let suite = |ini: &str| {
+            let texts = [
+                ("pytest.ini", ini),
+                ("setup.py", "Extension(\"_lamp\")\n"),
+                ("lamp/__init__.py", ""),
+                ("lamp/test_a.py", ""),
+                ("lamp/test_free.py", ""),
+                ("tests/test_b.py", ""),
+            ];
+            jobs(&texts, true).pop().unwrap().suite.unwrap()
+        };
+        let found = suite("[pytest]\ntestpaths = lamp\naddopts = --ignore=lamp/test_free.py\n");
+        assert_eq!(found.at, "target/python/lamp");
+        assert_eq!(found.args, ["--ignore=target/python/lamp/test_free.py"]);
+        let found = suite("[pytest]\naddopts = --ignore=lamp/test_free.py\n");
+        assert_eq!((found.at.as_str(), found.args.len()), ("tests", 0));
     }
 
     #[test]
