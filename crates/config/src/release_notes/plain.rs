@@ -83,10 +83,13 @@ fn markdown(text: &str) -> String {
     let mut styles: Vec<(char, bool)> = Vec::new();
     // A list below the heading of a release may have an item such as `* Linux 6.1`.
     let starred = |line: &str| line.strip_prefix("* ").is_some_and(is_title);
-    let first = lines.iter().find(|line| starred(line) || is_title(line));
-    let stars = first.is_some_and(|line| starred(line));
+    let first = lines.iter().position(|line| starred(line) || is_title(line));
+    let stars = first.is_some_and(|first| starred(lines[first]));
     let items = if first.is_none() { items(&lines) } else { None };
-    let dated: Vec<(usize, usize, String)> = if first.is_none() { dated(&lines) } else { Vec::new() };
+    let mut dated = dated(&lines);
+    if first.is_some_and(|first| !dated.iter().any(|(_, named, _)| *named == first)) {
+        dated.clear();
+    }
     let bold = lines.iter().filter_map(|line| bold(line)).count() > 1;
     for (index, named, title) in &dated {
         out[*index] = format!("## {title}");
@@ -179,7 +182,7 @@ fn dated(lines: &[&str]) -> Vec<(usize, usize, String)> {
     if found.len() > 1 { found } else { Vec::new() }
 }
 
-/// The version of a sentence or an item that says only that it was released: `* Released as 1.2.3.`, `Version 1.2.3 released.`
+/// The version of a line that says only that it was released: `* Released as 1.2.3.`, `Version 1.2.3 released.`, `v1.2.3`
 fn release_sentence(line: &str) -> Option<&str> {
     let line = line.trim().trim_start_matches(['*', '-']).trim();
     let known = ["release", "released", "version", "as", "of", "the", "gnu", "and", "new"];
@@ -193,7 +196,8 @@ fn release_sentence(line: &str) -> Option<&str> {
             None => names += usize::from(!known.contains(&lower.as_str())),
         }
     }
-    version.filter(|_| says && names <= 1)
+    let is_alone = words(line).count() == 1;
+    version.filter(|_| says && names <= 1 || is_alone)
 }
 
 /// The text between two rows of dashes: `----- version 1.2.3 -----`.
@@ -402,6 +406,7 @@ mod tests {
                 "2024-01-02 A Name <a@b.c>\n\n\t* Version 1.2.3 released.",
                 "2023-01-02 A Name <a@b.c>\n\n\t* Version 1.2.2 released.",
             ),
+            ("January 2nd, 2024\nv1.2.3", "January 2nd, 2023\nv1.2.2"),
             (
                 "Tue 02 Jan 2024 21:00:00 CET\nReleased GNU lamp 1.2.3.",
                 "Mon 02 Jan 2023 21:00:00 CET\nReleased GNU lamp 1.2.2.",

@@ -227,6 +227,10 @@ fn autoconf(tree: &Tree, group: &Group, tag: Option<&str>) -> Option<GeneratorDr
     // Some scripts let git ignore what they make.
     let mut scripts = bootstrap.run.iter().filter_map(|word| tree.text(word.strip_prefix("./")?));
     scratch.extend(scripts.any(|text| text.contains("/.gitignore")).then(|| "**/.gitignore".to_owned()));
+    if !group.jobs.iter().any(|job| job.name == "configure") {
+        comments.push("the script runs `configure` too, whose results are not shipped".to_owned());
+        scratch.extend(of_configure(&text));
+    }
     let left_behind = question.map(|(_, (_, scripts))| by_git::left_behind(tree, &scripts, &outputs));
     scratch.extend(left_behind.into_iter().flatten());
     Some(GeneratorDraft { name: "configure", comments, run, inputs, outputs, scratch, needs, copies: true })
@@ -238,6 +242,20 @@ fn included(tree: &Tree, path: &str) -> Vec<String> {
     let files = calls.into_iter().filter_map(|call| call.arguments().into_iter().next());
     let is_plain = |file: &str| file.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-/".contains(&byte));
     files.filter(|file| is_plain(file) && !file.starts_with('/') && !file.is_empty() && !tree.has(file)).collect()
+}
+
+/// What `configure` writes.
+fn of_configure(text: &str) -> Vec<String> {
+    let always = ["config.log", "config.status", "libtool", "**/stamp-h*", "**/.deps/**", "**/Makefile"];
+    let named = ["AC_CONFIG_HEADERS", "AC_CONFIG_HEADER", "AM_CONFIG_HEADER", "AC_CONFIG_FILES", "AC_OUTPUT"]
+        .iter()
+        .flat_map(|name| super::calls::calls(text, name))
+        .filter_map(|call| call.arguments().into_iter().next());
+    let named = named.flat_map(|list| list.split_whitespace().map(str::to_owned).collect::<Vec<_>>());
+    let named = named.filter_map(|file| file.split(':').next().map(str::to_owned));
+    let is_plain = |file: &String| file.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-/+".contains(&byte));
+    let named = named.filter(|file| is_plain(file) && !file.is_empty() && !file.ends_with("Makefile"));
+    always.into_iter().map(str::to_owned).chain(named).collect()
 }
 
 /// True if a Makefile.am has tests.
@@ -415,6 +433,12 @@ mod tests {
         let found = drafts([("configure.ac", including.as_str()), ("m4/own.m4", ""), ("autogen.sh", "#!/bin/sh\n")]);
         assert!(found[0].outputs.contains(&"version.m4".to_owned()), "{:?}", found[0].outputs);
         assert!(!found[0].outputs.contains(&"m4/own.m4".to_owned()));
+        let configuring = ("autogen.sh", "#!/bin/sh\nautoreconf -i\n./configure \"$@\"\n");
+        let files = format!("{configure}AC_CONFIG_FILES([Makefile lamp.pc])\n");
+        let scratch = drafts([("configure.ac", files.as_str()), configuring])[0].scratch.clone();
+        for left in ["config.status", "**/Makefile", "lamp.pc", "src/config.h"] {
+            assert!(scratch.iter().any(|path| path == left), "{left}: {scratch:?}");
+        }
         let ignoring = ("autogen.sh", "#!/bin/sh\nautoreconf -i\necho /libtool.m4 > m4/.gitignore\n");
         assert_eq!(drafts([("configure.ac", configure), ignoring])[0].scratch.last().unwrap(), "**/.gitignore");
     }

@@ -45,12 +45,14 @@ pub(super) struct Makefile {
 pub(super) fn read(tree: &Tree, directory: &str) -> Option<Makefile> {
     let at = |name: &str| if directory.is_empty() { name.to_owned() } else { format!("{directory}/{name}") };
     // A script of the project's own (autosetup, or by hand) makes the Makefile of its template.
-    let names: &[&str] =
-        if directory.is_empty() && tree.has("configure") && tree.first(&["configure.ac", "configure.in"]).is_none() {
-            &["GNUmakefile", "makefile", "Makefile", "Makefile.in", "main.mk", "Makefile.linux", "Makefile.Linux"]
-        } else {
-            &["GNUmakefile", "makefile", "Makefile"]
-        };
+    let names: &[&str] = if directory.is_empty()
+        && tree.kind("configure").is_some()
+        && tree.first(&["configure.ac", "configure.in"]).is_none()
+    {
+        &["GNUmakefile", "makefile", "Makefile", "Makefile.in", "main.mk", "Makefile.linux", "Makefile.Linux"]
+    } else {
+        &["GNUmakefile", "makefile", "Makefile"]
+    };
     let path = names.iter().map(|name| at(name)).find(|path| tree.has(path))?;
     let mut makefile = Makefile::default();
     let mut next = vec![path];

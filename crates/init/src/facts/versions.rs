@@ -218,6 +218,9 @@ mod tests {
         let branch = "Changes\n=======\n\n3.17.0\n------\n\n- One.\n\n3.16.2\n------\n\n- Old.\n";
         let tags = ["3.16.2", "3.17.1", "3.17.0"];
         assert_eq!(found(branch, &tags), (path, Some("3.17.1".to_owned()), None));
+        let candidates = "Changes\n=======\n\n2.3.0\n-----\n\n- One.\n";
+        let tags = ["2.4.0rc1", "2.4.0.dev3", "2.4.0.dev2", "2.4.0.dev1", "2.3.0"];
+        assert_eq!(found(candidates, &tags).0.as_deref(), Some("CHANGES.rst"));
         // One that nobody writes any more is not used.
         let old = "1.0\n---\n\n- One.\n";
         let many = ["1.4", "1.3", "1.2", "1.1.1", "1.1", "1.0"];

@@ -179,6 +179,28 @@ fn own_check(tree: &Tree, makefiles: &[(String, String)], dejagnu: Option<Saw>, 
     true
 }
 
+/// The lines of a script that run without arguments: not those below `if [ $# -gt 0 ]` or `if [ -n "$1" ]`.
+fn unconditional(script: &str) -> impl Iterator<Item = &str> {
+    let mut open: Vec<bool> = Vec::new();
+    script.lines().filter(move |line| {
+        let first = line.split_whitespace().next().unwrap_or_default().trim_end_matches(';');
+        let wants_arguments = line.contains("-n \"$1\"") || line.contains("$#") && !line.contains("-eq 0");
+        match first {
+            "if" => open.push(wants_arguments),
+            "elif" | "else" => {
+                if let Some(last) = open.last_mut() {
+                    *last = first == "elif" && wants_arguments;
+                }
+            }
+            "fi" => {
+                open.pop();
+            }
+            _ => {}
+        }
+        !open.iter().any(|open| *open)
+    })
+}
+
 /// The job that makes `configure`, and whether it runs it, too.
 fn bootstrap(tree: &Tree, text: &str) -> (JobDraft, bool) {
     let script = tree.first(&["autogen.sh", "bootstrap", "bootstrap.sh", "buildconf", "autogen"]);
@@ -199,7 +221,7 @@ fn bootstrap(tree: &Tree, text: &str) -> (JobDraft, bool) {
             .iter()
             .any(|start| line.starts_with(start))
     };
-    let runs = content.lines().any(is_run);
+    let runs = unconditional(&content).any(is_run);
     let words: &[&str] =
         if matches!(tree.kind(script), Some(crate::tree::Kind::File { executable: true })) { &[] } else { &["sh"] };
     let command = words.iter().map(|word| (*word).to_owned()).chain([format!("./{script}")]);
@@ -219,6 +241,23 @@ fn bootstrap(tree: &Tree, text: &str) -> (JobDraft, bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_script_that_configures_only_with_arguments_does_not_configure_here() {
+        let names = |script: &str| {
+            let files = [("configure.ac", "AC_INIT([a],[1.0])\n"), ("autogen.sh", script)];
+            let group = find(&Tree::from_texts(files)).unwrap();
+            group.jobs.iter().map(|job| job.name.clone()).collect::<Vec<_>>()
+        };
+        let start = "#!/bin/sh\nautoreconf -i\n";
+        let all = ["bootstrap", "configure", "build"];
+        assert_eq!(names(&format!("{start}if [ $# -gt 0 ] ; then\n  exec ./configure \"$@\"\nfi\n")), all);
+        assert_eq!(
+            names(&format!("{start}if [ -n \"$1\" ]; then\n  x\nelse\n  ./configure\nfi\n")),
+            ["bootstrap", "build"]
+        );
+        assert_eq!(names(&format!("{start}./configure \"$@\"\n")), ["bootstrap", "build"]);
+    }
 
     #[test]
     fn generators_that_configure_looks_for_are_needed() {

@@ -39,6 +39,7 @@ pub(super) fn find(tree: &Tree) -> Option<Group> {
     let mut run: Vec<String> =
         ["cmake", "-S", ".", "-B", &build, "-DCMAKE_BUILD_TYPE=Debug"].iter().map(|word| (*word).to_owned()).collect();
     let mut configure = Vec::new();
+    let mut for_release = Vec::new();
     let modules =
         tree.with_extension(&[".cmake"]).take(100).filter_map(|path| Some((path.to_owned(), tree.text(path)?)));
     let options: Vec<(String, String)> = texts.iter().cloned().chain(modules).collect();
@@ -88,6 +89,7 @@ pub(super) fn find(tree: &Tree) -> Option<Group> {
                 "OFF"
             } else if is_about_documentation(name) && is_on {
                 configure.push(format!("saw {saw}: no test needs documentation, so it is switched off"));
+                for_release.push(format!("-D{name}=OFF"));
                 "OFF"
             } else {
                 let is_known = |known: &String| known.contains(&format!("({name} "));
@@ -163,7 +165,7 @@ pub(super) fn find(tree: &Tree) -> Option<Group> {
             .and_then(|call| Some(("cmake", lowest(call.words().get(1)?)?))),
         directory: String::new(),
         build_release: vec![
-            ["cmake", "-S", ".", "-B", &build].map(str::to_owned).to_vec(),
+            ["cmake", "-S", ".", "-B", &build].map(str::to_owned).into_iter().chain(for_release).collect(),
             ["cmake", "--build", &build].map(str::to_owned).to_vec(),
         ],
     })
@@ -181,6 +183,19 @@ mod tests {
     fn configure(text: &str) -> (bool, String) {
         let group = find(&Tree::from_texts([("CMakeLists.txt", text)])).unwrap();
         (group.has_tests, group.jobs[0].run.iter().skip(6).cloned().collect::<Vec<_>>().join(" "))
+    }
+
+    #[test]
+    fn documentation_is_made_neither_for_tests_nor_for_the_proof() {
+        let lists = "project(a C)\nenable_testing()\nadd_test(a b)\noption(LAMP_BUILD_DOCS \"docs\" ON)\n";
+        let group = find(&Tree::from_texts([("CMakeLists.txt", lists)])).unwrap();
+        let words = [group.jobs[0].run.join(" "), group.build_release[0].join(" ")];
+        assert!(words.iter().all(|words| words.ends_with(" -DLAMP_BUILD_DOCS=OFF")), "{words:?}");
+        let options = "option('documentation', type: 'boolean', value: true)\n";
+        let texts = [("meson.build", "project('a', 'c')\ntest('a', b)\n"), ("meson_options.txt", options)];
+        let group = super::super::meson::find(&Tree::from_texts(texts)).unwrap();
+        let words = [group.jobs[0].run.join(" "), group.build_release[0].join(" ")];
+        assert!(words.iter().all(|words| words.ends_with(" -Ddocumentation=false")), "{words:?}");
     }
 
     #[test]

@@ -86,9 +86,9 @@ pub(super) fn find(tree: &Tree) -> Option<Group> {
     let mut last: Vec<&str> = Vec::new();
     let mut build_release = Vec::new();
     // A script of the project's own, or one that autoconf made and the project ships without its source.
-    if matches!(tree.kind("configure"), Some(Kind::File { .. })) {
+    if matches!(tree.kind("configure"), Some(Kind::File { .. } | Kind::Link)) {
         let words: &[&str] =
-            if tree.kind("configure") == Some(Kind::File { executable: true }) { &[] } else { &["sh"] };
+            if tree.kind("configure") == Some(Kind::File { executable: false }) { &["sh"] } else { &[] };
         let command: Vec<&str> = words.iter().copied().chain(["./configure"]).collect();
         build_release.push(command.iter().map(|word| (*word).to_owned()).collect());
         jobs.push(

@@ -20,6 +20,7 @@ pub(super) fn find(tree: &Tree) -> Option<Group> {
     let build = build_directory(tree);
     let mut run: Vec<String> = ["meson", "setup", build.as_str()].iter().map(|word| (*word).to_owned()).collect();
     let mut comments = Vec::new();
+    let mut for_release = Vec::new();
     if let Some(path) = tree.first(&["meson.options", "meson_options.txt"]) {
         for call in calls(&tree.text(path).unwrap_or_default(), "option") {
             let Some(name) = call.first_quoted() else { continue };
@@ -37,7 +38,9 @@ pub(super) fn find(tree: &Tree) -> Option<Group> {
             };
             if name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte)) {
                 comments.push(format!("saw {saw}, {why}"));
-                run.push(format!("-D{name}={wanted}"));
+                let word = format!("-D{name}={wanted}");
+                for_release.extend(is_about_documentation(name).then(|| word.clone()));
+                run.push(word);
             }
         }
     }
@@ -79,7 +82,7 @@ pub(super) fn find(tree: &Tree) -> Option<Group> {
         least: project.keyword("meson_version").and_then(|least| Some(("meson", lowest(&least)?))),
         directory: String::new(),
         build_release: vec![
-            ["meson", "setup", &build].map(str::to_owned).to_vec(),
+            ["meson", "setup", &build].map(str::to_owned).into_iter().chain(for_release).collect(),
             ["meson", "compile", "-C", &build].map(str::to_owned).to_vec(),
         ],
     })

@@ -248,6 +248,10 @@ pub(super) fn extension(tree: &Tree) -> Option<(Saw, Extension)> {
         let line = text.lines().position(|line| line.contains(word)).map_or(1, |at| at + 1);
         return Some((Saw::line(path, line, &format!("requires = [\"{word}\"]")), Extension::Declared));
     }
+    // A backend of the project's own makes them.
+    if let Some(path) = tree.with_extension(&[".pyx"]).find(|path| !super::part::is_beside(path)) {
+        return Some((Saw::file(path), Extension::Declared));
+    }
     // `setup` of scikit-build calls CMake.
     let text = tree.text("setup.py").unwrap_or_default();
     let (number, line) = text.lines().enumerate().find(|(_, line)| line.starts_with("from skbuild import"))?;
@@ -420,6 +424,8 @@ mod tests {
         };
         assert!(installs("\"Cython>=3.2.5\", \"setuptools\"") && installs("\"cffi; platform_system != 'x'\""));
         assert!(!installs("\"setuptools\", \"cython-lint\""));
+        assert!(extension(&Tree::from_texts([("lamp/_lamp.pyx", ""), ("pyproject.toml", "")])).is_some());
+        assert!(extension(&Tree::from_texts([("tests/a.pyx", ""), ("pyproject.toml", "")])).is_none());
     }
 
     #[test]

@@ -68,6 +68,12 @@ pub(super) fn before<'g>(git: &'g GitFacts, last: &VersionTag) -> Vec<VersionTag
     let all = git.tags.iter().filter_map(|tag| split(tag)).filter(|tag| tag.pattern == last.pattern);
     let mut found: Vec<VersionTag> = all.filter(|tag| compare(&tag.version, &last.version) == Ordering::Less).collect();
     found.sort_by(|one, other| compare(&other.version, &one.version));
+    // A changelog may have no entries for candidates.
+    let is_release = |tag: &VersionTag| tag.version.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let release = found.iter().position(is_release).filter(|at| *at >= MOST_BEFORE);
+    if let Some(at) = release {
+        found.swap(MOST_BEFORE - 1, at);
+    }
     found.truncate(MOST_BEFORE);
     found
 }
