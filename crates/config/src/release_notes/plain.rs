@@ -1,6 +1,8 @@
 //! Changelogs in other notations than Markdown: GNU's `NEWS`, reStructuredText, AsciiDoc and wikis, and plain text. Their headings are
 //! written as those of Markdown, each in its own line, so that all numbers of lines stay.
 
+mod forms;
+
 use super::Document;
 use super::heading::{Heading, bare, begins_date, is_about_earlier, is_date, is_version, may_follow, words};
 
@@ -85,12 +87,12 @@ fn markdown(text: &str) -> String {
     let starred = |line: &str| line.strip_prefix("* ").is_some_and(is_title);
     let first = lines.iter().position(|line| starred(line) || is_title(line));
     let stars = first.is_some_and(|first| starred(lines[first]));
-    let items = if first.is_none() { items(&lines) } else { None };
-    let mut dated = dated(&lines);
+    let items = if first.is_none() { forms::items(&lines) } else { None };
+    let mut dated = forms::dated(&lines);
     if first.is_some_and(|first| !dated.iter().any(|(_, named, _)| *named == first)) {
         dated.clear();
     }
-    let bold = lines.iter().filter_map(|line| bold(line)).count() > 1;
+    let bold = lines.iter().filter_map(|line| forms::bold(line)).count() > 1;
     for (index, named, title) in &dated {
         out[*index] = format!("## {title}");
         out[*named] = String::new();
@@ -124,11 +126,11 @@ fn markdown(text: &str) -> String {
             out[index] = if is_section { format!("{} {title}", "#".repeat(level)) } else { format!("- {title}") };
         } else if let Some(title) = items.and_then(|start| line.strip_prefix(start)).filter(|title| is_title(title)) {
             out[index] = format!("## {title}");
-        } else if let Some(title) = self::bold(line).filter(|_| bold) {
+        } else if let Some(title) = forms::bold(line).filter(|_| bold) {
             out[index] = format!("## {title}");
-        } else if is_first && is_title(line) {
+        } else if is_title(line) && (is_first || forms::is_dated_version(line)) {
             out[index] = format!("## {line}");
-        } else if let Some(title) = framed(line).filter(|title| is_title(title)) {
+        } else if let Some(title) = forms::framed(line).filter(|title| is_title(title)) {
             out[index] = format!("## {title}");
         }
     }
@@ -141,68 +143,6 @@ fn marked(line: &str, letter: char) -> Option<(usize, &str)> {
     let level = line.len() - rest.len();
     let title = rest.strip_prefix(' ')?.trim();
     ((1..=6).contains(&level) && !title.is_empty()).then_some((level, title))
-}
-
-/// What the items of a list begin with that are the releases: `    - ` of `    - 1.2.3 [Sunday, July 19, 2026]`.
-fn items<'t>(lines: &[&'t str]) -> Option<&'t str> {
-    let split = |line: &'t str| {
-        let indent = line.len() - line.trim_start().len();
-        let rest = line.get(indent..)?;
-        rest.starts_with(['-', '*', '+', '•']).then_some(())?;
-        line.split_at_checked(indent + rest.find(' ')? + 1)
-    };
-    let all = || lines.iter().copied().filter_map(split);
-    let (start, _) = all().find(|(_, title)| is_title(title))?;
-    let same = || all().filter(|(other, _)| *other == start);
-    let releases = same().filter(|(_, title)| is_title(title)).count();
-    (releases > 1 && releases * 2 > same().count()).then_some(start)
-}
-
-/// The heading of a release in a bold line of its own: `**2024-01-02 - lamp 1.2.3 - "Bright"**`, or `**1.2.3** (2024-01-02):`.
-fn bold(line: &str) -> Option<String> {
-    let (title, rest) = line.trim_end().strip_prefix("**")?.split_once("**")?;
-    let title = format!("{title}{rest}");
-    is_title(&title).then_some(title)
-}
-
-/// Releases that are a line below a date: as in GNU's `ChangeLog`, `2024-01-02  A Name  <a@b.c>` and an item `* Released as 1.2.3.`;
-/// or a sentence, `Released lamp 1.2.3.` Each with the line of its date, its own line, both from 0, and the title. None if there are
-/// not several.
-fn dated(lines: &[&str]) -> Vec<(usize, usize, String)> {
-    let release = |index: &usize| {
-        let line = lines[*index];
-        let all: Vec<&str> = words(line).collect();
-        let is_dated = line.starts_with(|first: char| first.is_alphanumeric()) && date_words(&all) > 0;
-        let next = (index + 1..lines.len()).find(|next| !lines[*next].trim().is_empty()).filter(|_| is_dated)?;
-        let version = release_sentence(lines[next])?;
-        let date = all[..date_words(&all)].join(" ");
-        Some((*index, next, format!("{version} ({date})")))
-    };
-    let found: Vec<_> = (0..lines.len()).filter_map(|index| release(&index)).collect();
-    if found.len() > 1 { found } else { Vec::new() }
-}
-
-/// The version of a line that says only that it was released: `* Released as 1.2.3.`, `Version 1.2.3 released.`, `v1.2.3`
-fn release_sentence(line: &str) -> Option<&str> {
-    let line = line.trim().trim_start_matches(['*', '-']).trim();
-    let known = ["release", "released", "version", "as", "of", "the", "gnu", "and", "new"];
-    let (mut version, mut says, mut names) = (None, false, 0);
-    for word in words(line) {
-        let lower = bare(word).to_lowercase();
-        says |= lower.starts_with("release");
-        match version_of(word) {
-            Some(found) if version.replace(found).is_some() => return None,
-            Some(_) => {}
-            None => names += usize::from(!known.contains(&lower.as_str())),
-        }
-    }
-    let is_alone = words(line).count() == 1;
-    version.filter(|_| says && names <= 1 || is_alone)
-}
-
-/// The text between two rows of dashes: `----- version 1.2.3 -----`.
-fn framed(line: &str) -> Option<&str> {
-    line.trim().strip_prefix("---")?.strip_suffix("---").map(|text| text.trim_matches('-').trim())
 }
 
 /// Whether a line of plain text is the heading of a release.
@@ -393,6 +333,13 @@ mod tests {
         let text = format!("2024-01-02, Version 1.2.3 (Stable)\n\n{entry}\n\n{old}");
         let query = NotesQuery { file: "ChangeLog", version: "1.2.3", tag: "v1.2.3" };
         assert_eq!(ReleaseNotes::text(text.as_bytes(), query).unwrap(), entry);
+    }
+
+    #[test]
+    fn a_version_with_a_date_needs_no_empty_line_before_it() {
+        let text = "1.2???.0\n - TBD\n1.2.3, 2024-01-02\n- one\n  goes on\n1.2.2, 2023-01-02\n- old\n";
+        let query = NotesQuery { file: "ChangeLog", version: "1.2.3", tag: "v1.2.3" };
+        assert_eq!(ReleaseNotes::text(text.as_bytes(), query).unwrap(), "- one\n  goes on");
     }
 
     #[test]

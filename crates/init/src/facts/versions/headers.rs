@@ -25,7 +25,10 @@ pub(super) fn place(tree: &Tree, name: &str, git: &GitFacts, known: &[&str], alo
             let is_text = value.len() > 2 && value.starts_with('"') && is_version(version) && version.contains('.');
             let is_known = known.contains(&version);
             let is_own = is_of_project(before, name) && (alone && is_plausible(version, git) || is_known);
-            if is_text && (is_own || before.is_empty() && is_known) {
+            // A header that is there for the version needs no name in it.
+            let is_general =
+                before.is_empty() || path.rsplit('/').next().is_some_and(|file| file.starts_with("version."));
+            if is_text && (is_own || is_general && is_known) {
                 if let Some(place) = on_line(&path, &text, number + 1, version) {
                     return Some(place);
                 }
@@ -106,6 +109,10 @@ mod tests {
         );
         assert_eq!(found("#define VERSION \"liblamp 5.3\"\n", false).unwrap(), "#define VERSION \"liblamp {version}\"");
         assert!(found("#define LAMP_VERSION \"5.4-dev\"\n", true).is_some());
+        let tree = Tree::from_texts([("src/version.h", "#define LP_VERSION \"5.3\"\n")]);
+        assert!(
+            place(&tree, "lamp", &git, &["5.3"], false).is_some() && place(&tree, "lamp", &git, &[], true).is_none()
+        );
         assert!(found("#define LAMP_VERSION \"5.4-dev\"\n", false).is_none(), "another file has the version");
         for other in [
             "VERSION \"1.1\"",
