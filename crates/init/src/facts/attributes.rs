@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 
 use super::Saw;
 use crate::tree::Tree;
+use crate::{jobs, release};
 
 /// Two paths that are the same where case does not count, as on Windows and macOS.
 pub(super) fn same_names(tree: &Tree) -> Option<(String, String)> {
     let mut known: BTreeMap<String, &str> = BTreeMap::new();
-    for path in tree.paths() {
+    // With what init writes, such as `ci` beside `CI`.
+    for path in tree.paths().chain([jobs::FILE, release::FILE]) {
         // Those of directories, too.
         for end in path.match_indices('/').map(|(at, _)| at).chain([path.len()]) {
             let part = &path[..end];
@@ -52,6 +54,8 @@ mod tests {
         assert_eq!(same(["t/lamp-C.test", "t/lamp-c.test"]), Some(("t/lamp-C.test".into(), "t/lamp-c.test".into())));
         assert_eq!(same(["Docs/a", "docs/b"]), Some(("Docs".into(), "docs".into())));
         assert_eq!(same(["t/Makefile", "Makefile"]), None);
+        assert_eq!(same(["CI/test.sh", "ci/jobs.yaml"]), Some(("CI".into(), "ci".into())));
+        assert_eq!(same(["CI/test.sh", "Makefile"]), Some(("CI".into(), "ci".into())));
     }
 
     #[test]
