@@ -267,3 +267,26 @@ fn a_script_that_asks_git_while_a_release_is_built_finds_its_tag() {
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(text.contains("PACKAGE_VERSION='1.1'\n") && text.contains("m4_define([LAMP], [1.1])"), "{text:.2000}");
 }
+
+#[test]
+fn files_of_automake_that_git_has_stay_as_they_are() {
+    if !needed(&[("autoreconf", "autoconf"), ("automake", "automake")]) {
+        return;
+    }
+    let configure = "AC_INIT([lamp],[1.0])\nAC_CONFIG_AUX_DIR([build-aux])\nAM_INIT_AUTOMAKE([foreign])\nAC_PROG_CC\n\
+                     AC_CONFIG_FILES([Makefile])\nAC_OUTPUT\n";
+    let project = project(&[
+        ("configure.ac", configure),
+        ("Makefile.am", "bin_PROGRAMS = lamp\nlamp_SOURCES = lamp.c\n"),
+        ("build-aux/missing", "#!/bin/sh\n# ours\nexit 0\n"),
+        FILES[1],
+    ]);
+    assert_eq!(init(&project, &[]).code(), 0);
+    git(project.path(), &["add", "--all"]);
+    git(project.path(), &["commit", "--quiet", "-m", "declare"]);
+    let built = project.xtask(&["release", "build", "--untagged"]).run();
+    assert_eq!(built.code(), 0, "{}", built.transcript());
+    let finished = project.xtask(&["ci", "bootstrap"]).run();
+    assert_eq!(finished.code(), 0, "{}", finished.transcript());
+    assert!(read(&project.path().join("build-aux/missing")).contains("# ours"));
+}

@@ -205,7 +205,8 @@ fn unconditional(script: &str) -> impl Iterator<Item = &str> {
 fn bootstrap(tree: &Tree, text: &str) -> (JobDraft, bool) {
     let script = tree.first(&["autogen.sh", "bootstrap", "bootstrap.sh", "buildconf", "autogen"]);
     let Some(script) = script else {
-        let job = JobDraft::command("bootstrap", ["autoreconf", "--force", "--install"]);
+        // With --force, files of automake that the project has in git would be replaced.
+        let job = JobDraft::command("bootstrap", ["autoreconf", "--install"]);
         return (job.because("saw no `configure` in the sources, and no script that makes it"), false);
     };
     let content = tree.text(script).unwrap_or_default();
