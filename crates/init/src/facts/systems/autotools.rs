@@ -75,7 +75,7 @@ pub(super) fn find(tree: &Tree) -> Option<Group> {
     let tests = makefiles.iter().find_map(|(path, text)| {
         let is_list = |line: &str| {
             let name = line.split(['=', '+']).next().unwrap_or_default().trim();
-            line.contains('=') && (name == "TESTS" || name == "check_SCRIPTS" || name == "TESTSUITE")
+            line.contains('=') && (name == "TESTS" || name == "check_SCRIPTS")
         };
         let found = text.lines().enumerate().find(|(_, line)| is_list(line));
         found.map(|(number, line)| Saw::line(path, number + 1, line))
@@ -156,6 +156,7 @@ fn own_check(tree: &Tree, makefiles: &[(String, String)], dejagnu: Option<Saw>, 
     let found = found.or_else(|| dejagnu.map(|saw| (saw, "check")));
     let found = found.or_else(|| Some((rule(&["check"], false)?, "check")));
     let found = found.or_else(|| Some((rule(&["test"], false)?, "test")));
+    let found = found.or_else(|| Some((rule(&["tests"], false)?, "tests")));
     let under_valgrind = UNDER_VALGRIND.iter().find_map(|name| {
         let saw = rule(&[name], false)?;
         let text = all().find(|(path, _)| *path == saw.path).map(|(_, text)| text.as_str())?;
@@ -242,6 +243,18 @@ fn bootstrap(tree: &Tree, text: &str) -> (JobDraft, bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_suite_of_autotest_is_one_job_and_tests_is_a_target_too() {
+        let last = |path: &str, text: &str| {
+            let files = [("configure.ac", "AC_INIT([a],[1.0])\n"), ("configure", "#!/bin/sh\n"), (path, text)];
+            let job = find(&Tree::from_texts(files)).unwrap().jobs.pop().unwrap();
+            (job.run.join(" "), job.suite.is_some())
+        };
+        let autotest = "TESTSUITE = $(srcdir)/testsuite\ncheck-local: atconfig $(TESTSUITE)\n\t$(SHELL) $(TESTSUITE)\n";
+        assert_eq!(last("tests/Makefile.am", autotest), ("make check".to_owned(), false));
+        assert_eq!(last("Makefile.in", "all:\ntests:\tunit t-exec\n"), ("make tests".to_owned(), false));
+    }
 
     #[test]
     fn a_script_that_configures_only_with_arguments_does_not_configure_here() {
