@@ -11,6 +11,7 @@ pub mod lock;
 pub mod mmdebstrap;
 pub mod output;
 pub mod paths;
+pub mod portable;
 pub mod scratch;
 pub mod surroundings;
 pub mod text;

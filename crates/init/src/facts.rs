@@ -98,8 +98,8 @@ pub struct Facts {
     pub archives: Vec<ArchiveFact>,
     /// The repository.
     pub git: GitFacts,
-    /// Two paths that differ only in case.
-    pub same_names: Option<(String, String)>,
+    /// What keeps the archives from being unpacked on Windows and macOS.
+    pub unportable: Option<String>,
     /// True if the project has submodules.
     pub submodules: bool,
     /// Where a recipe of make, or CMake, takes something from the network.
@@ -160,8 +160,8 @@ impl Facts {
             name = own;
             archives = archives::find(tree, &name.0, &groups, &release_scripts, tag);
         }
+        let generators = derived::find(tree, &groups, &name.0, &tags);
         Facts {
-            generators: derived::find(tree, &groups, &name.0, &tags),
             archives,
             release_scripts,
             git: git.clone(),
@@ -172,7 +172,8 @@ impl Facts {
             workflows: packages::workflows(tree).map(str::to_owned).collect(),
             dockerfiles: dockerfiles.filter(|path| tree.has(path)).map(str::to_owned).collect(),
             debian: debian::find(tree),
-            same_names: attributes::same_names(tree),
+            unportable: attributes::unportable(tree, &generators),
+            generators,
             submodules: tree.has(".gitmodules"),
             fetches: groups.first().and_then(|group| match group.system {
                 System::Make => fetches::find(tree, &group.directory),

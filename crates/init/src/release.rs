@@ -23,9 +23,8 @@ pub fn text(facts: &Facts, head: &[String]) -> String {
         let why = "saw .gitmodules: the archives have the files of submodules, at the commits that are pinned";
         source.push(Field::word("submodules", "true").because([why]));
     }
-    if let Some((one, other)) = &facts.same_names {
-        let why = format!("saw {one} and {other}, which Windows and macOS cannot tell apart");
-        source.push(Field::word("portable-names", "false").because([why]));
+    if let Some(why) = &facts.unportable {
+        source.push(Field::word("portable-names", "false").because([why.clone()]));
     }
     if !facts.generators.is_empty() {
         let all = facts.generators.iter().map(generator);

@@ -1,5 +1,6 @@
 //! Rules for paths in an archive, so that every unpacker creates the same tree on every file system.
 
+use drydock_base::portable::unportable;
 use drydock_base::text::one_line;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -114,33 +115,6 @@ fn problem(path: &str, rules: NameRules) -> Option<String> {
 /// The remedy for releases that Linux alone unpacks.
 const ONLY_UNIX: &str =
     "exclude it with the attribute export-ignore, or set `source.portable-names: false` in packaging/release.yaml";
-
-/// Names of devices on Windows, with any extension. Source: Microsoft, "Naming Files, Paths, and Namespaces".
-const DEVICES: [&str; 6] = ["CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"];
-
-/// The reason why Windows or macOS cannot hold a name.
-fn unportable(name: &str) -> Option<String> {
-    if let Some(c) = name.chars().find(|c| "<>:\"|?*".contains(*c)) {
-        return Some(format!("contains the character {c:?}, which Windows does not allow in names"));
-    }
-    if name.ends_with(['.', ' ']) {
-        return Some("ends with a dot or a space, which Windows removes".into());
-    }
-    let stem = name.split('.').next().unwrap_or_default().trim_end_matches(' ').to_uppercase();
-    let is_port = ["COM", "LPT"].iter().any(|port| {
-        stem.strip_prefix(port).is_some_and(|digit| {
-            let mut digits = digit.chars();
-            digits.next().is_some_and(|c| "123456789¹²³".contains(c)) && digits.next().is_none()
-        })
-    });
-    if is_port || DEVICES.contains(&stem.as_str()) {
-        return Some(format!("has a component that is the device {stem} on Windows"));
-    }
-    // Plane by plane, and the block that Unicode reserves for internal use.
-    let is_noncharacter = |c: char| u32::from(c) & 0xfffe == 0xfffe || ('\u{fdd0}'..='\u{fdef}').contains(&c);
-    let c = name.chars().find(|c| is_noncharacter(*c))?;
-    Some(format!("contains {}, which is no Unicode character, so macOS refuses it", c.escape_unicode()))
-}
 
 /// Whether some file system takes the name for `.git`, whose hooks and configuration git obeys: without the characters that
 /// HFS+ ignores, and as NTFS names it. Source: `is_hfs_dotgit` and `is_ntfs_dotgit` in git's utf8.c and path.c.

@@ -2,12 +2,27 @@
 
 use std::collections::BTreeMap;
 
-use super::Saw;
+use super::{GeneratorDraft, Saw};
 use crate::tree::Tree;
 use crate::{jobs, release};
+use drydock_base::portable::unportable as unportable_name;
+
+/// What keeps the archives from being unpacked on Windows and macOS, in the sources or in what generators write; none if nothing does.
+pub(super) fn unportable(tree: &Tree, generators: &[GeneratorDraft]) -> Option<String> {
+    if let Some((one, other)) = same_names(tree) {
+        return Some(format!("saw {one} and {other}, which Windows and macOS cannot tell apart"));
+    }
+    let outputs = generators.iter().flat_map(|generator| &generator.outputs).map(String::as_str);
+    tree.paths().chain(outputs).find_map(|path| {
+        // A pattern is not a name.
+        let names = path.split('/').filter(|name| !name.contains('*') || tree.has(path));
+        let why = names.filter_map(unportable_name).next()?;
+        Some(format!("saw {path}: it {why}"))
+    })
+}
 
 /// Two paths that are the same where case does not count, as on Windows and macOS.
-pub(super) fn same_names(tree: &Tree) -> Option<(String, String)> {
+fn same_names(tree: &Tree) -> Option<(String, String)> {
     let mut known: BTreeMap<String, &str> = BTreeMap::new();
     // With what init writes, such as `ci` beside `CI`.
     for path in tree.paths().chain([jobs::FILE, release::FILE]) {
@@ -56,6 +71,21 @@ mod tests {
         assert_eq!(same(["t/Makefile", "Makefile"]), None);
         assert_eq!(same(["CI/test.sh", "ci/jobs.yaml"]), Some(("CI".into(), "ci".into())));
         assert_eq!(same(["CI/test.sh", "Makefile"]), Some(("CI".into(), "ci".into())));
+    }
+
+    #[test]
+    fn names_that_windows_does_not_have_are_seen_in_sources_and_outputs() {
+        let outputs = |outputs: &[&str]| {
+            let outputs = outputs.iter().map(|path| (*path).to_owned()).collect();
+            [GeneratorDraft { outputs, ..GeneratorDraft::default() }]
+        };
+        let tree = |path: &str| Tree::from_texts([(path, "")]);
+        let none = outputs(&["m4/*.m4", "configure"]);
+        assert_eq!(unportable(&tree("src/a.c"), &none), None);
+        for (path, drafts) in [("src/aux.c", &none), ("t/a:b", &none), ("t/a*b", &none), ("a.c", &outputs(&["aux/*"]))]
+        {
+            assert!(unportable(&tree(path), drafts).is_some(), "{path}");
+        }
     }
 
     #[test]

@@ -217,11 +217,18 @@ fn bootstrap(tree: &Tree, text: &str) -> (JobDraft, bool) {
         found.map(|(number, line)| Saw::line(script, number + 1, line))
     };
     let is_run = |line: &str| {
-        let line = line.trim_start();
-        let line = line.strip_prefix("exec ").unwrap_or(line);
-        ["./configure", "$srcdir/configure", "\"$srcdir/configure\"", "\"$srcdir\"/configure", "${srcdir}/configure"]
-            .iter()
-            .any(|start| line.starts_with(start))
+        // `test -n "$NOCONFIGURE" || ./configure`
+        line.split("||").flat_map(|part| part.split("&&")).map(str::trim_start).any(|command| {
+            let command = command.strip_prefix("exec ").unwrap_or(command);
+            let names = [
+                "./configure",
+                "$srcdir/configure",
+                "\"$srcdir/configure\"",
+                "\"$srcdir\"/configure",
+                "${srcdir}/configure",
+            ];
+            names.iter().any(|name| command.starts_with(name))
+        })
     };
     let runs = unconditional(&content).any(is_run);
     let words: &[&str] =
@@ -271,6 +278,8 @@ mod tests {
             ["bootstrap", "build"]
         );
         assert_eq!(names(&format!("{start}./configure \"$@\"\n")), ["bootstrap", "build"]);
+        assert_eq!(names(&format!("{start}cd .. && \"$srcdir/configure\"\n")), ["bootstrap", "build"]);
+        assert_eq!(names(&format!("{start}test -n \"$NOCONFIGURE\" || \"$srcdir/configure\" \"$@\"\n")), all);
     }
 
     #[test]
