@@ -1,5 +1,6 @@
 //! Files that a release has and git has not: what autoconf makes, and what rules of a Makefile make by a generator.
 
+mod autoconf;
 mod by_git;
 mod version;
 
@@ -8,6 +9,7 @@ use std::collections::BTreeSet;
 use super::make_rules::{self, Makefile};
 use super::{Group, Saw, System};
 use crate::tree::Tree;
+use autoconf::Autoconf;
 use drydock_base::exec;
 
 /// A generator that is being drafted.
@@ -76,118 +78,25 @@ pub(super) fn find(tree: &Tree, groups: &[Group], name: &str, tag: &str) -> Vec<
     of_version.into_iter().chain(of_system).collect()
 }
 
-/// The line of configure.ac in which a macro is called.
-fn calls_macro(tree: &Tree, path: &str, names: &[&str]) -> Option<Saw> {
-    let text = tree.text(path)?;
-    let is_call = |line: &str| {
-        let line = line.trim_start();
-        !line.starts_with("dnl") && !line.starts_with('#') && names.iter().any(|name| line.starts_with(name))
-    };
-    let found = text.lines().enumerate().find(|(_, line)| is_call(line));
-    found.map(|(number, line)| Saw::line(path, number + 1, line))
-}
-
-/// The first argument of a macro, without brackets.
-fn argument(tree: &Tree, path: &str, names: &[&str]) -> Option<String> {
-    let text = tree.text(path)?;
-    names.iter().find_map(|name| {
-        let call = super::calls::calls(&text, name).into_iter().next()?;
-        call.arguments().into_iter().next().filter(|argument| !argument.is_empty() && !argument.contains(['$', ' ']))
-    })
-}
-
 /// A command that needs a shell.
 fn in_shell(script: String) -> Vec<String> {
     ["sh".to_owned(), "-c".to_owned(), script].to_vec()
-}
-
-/// The first of the headers that configure makes: only its template comes from autoheader.
-fn first_header(tree: &Tree, path: &str) -> Option<String> {
-    let text = tree.text(path)?;
-    ["AC_CONFIG_HEADERS", "AC_CONFIG_HEADER", "AM_CONFIG_HEADER"].iter().find_map(|name| {
-        let call = super::calls::calls(&text, name).into_iter().next()?;
-        let first = call.arguments().into_iter().next()?.split_whitespace().next()?.to_owned();
-        (!first.contains('$')).then_some(first)
-    })
 }
 
 /// `configure` and what comes with it, where git has it not. `tag` is the pattern of tags for scripts that ask git for the version.
 fn autoconf(tree: &Tree, group: &Group, tag: Option<&str>) -> Option<GeneratorDraft> {
     let bootstrap = group.jobs.iter().find(|job| job.name == "bootstrap")?;
     let path = tree.first(&["configure.ac", "configure.in"])?;
-    let has = |names: &[&str]| calls_macro(tree, path, names).is_some();
-    let makefiles: Vec<&str> = tree.named("Makefile.am").into_iter().chain(tree.named("GNUmakefile.am")).collect();
-    let texts: Vec<String> = makefiles.iter().filter_map(|path| tree.text(path)).collect();
-    let says = |word: &str| texts.iter().any(|text| text.contains(word));
-    let text = tree.text(path).unwrap_or_default();
-    let code = || text.lines().filter(|line| !line.trim_start().starts_with("dnl"));
-    let mentions = |name: &str| code().any(|line| line.contains(name));
-    let automake = has(&["AM_INIT_AUTOMAKE"]);
-    let libtool = has(&["LT_INIT", "AC_PROG_LIBTOOL", "AM_PROG_LIBTOOL", "LT_CONFIG_LTDL_DIR"]);
-    let gettext = has(&["AM_GNU_GETTEXT"]);
-    let options = super::calls::calls(&tree.text(path).unwrap_or_default(), "AM_INIT_AUTOMAKE")
-        .first()
-        .map(|call| call.inside.clone())
-        .unwrap_or_default();
-    let is_foreign = options.contains("foreign") || says("foreign");
-    let mut outputs: Vec<String> = vec!["configure".into(), "aclocal.m4".into()];
-    if automake {
-        let at = |makefile: &&str| makefile.replace(".am", ".in");
-        outputs.extend(makefiles.iter().map(at));
-    }
-    // A template that autoheader writes.
-    if let Some(header) = first_header(tree, path) {
-        let template = header.split_once(':').map_or_else(|| format!("{header}.in"), |(_, input)| input.to_owned());
-        outputs.push(template);
-    }
-    let compiles = says("_SOURCES") || says("_PROGRAMS") || says("LIBRARIES");
-    let helpers = [
-        (automake, "install-sh"),
-        (automake, "missing"),
-        (automake && has(&["AC_PROG_CC", "AM_PROG_CC_C_O"]), "compile"),
-        (automake && compiles && !options.contains("no-dependencies"), "depcomp"),
-        (libtool || has(&["AC_CANONICAL_", "AC_CANONICAL"]), "config.guess"),
-        (libtool || has(&["AC_CANONICAL_", "AC_CANONICAL"]), "config.sub"),
-        (libtool, "ltmain.sh"),
-        // Usually within `m4_ifdef`.
-        (automake && mentions("AM_PROG_AR"), "ar-lib"),
-        (automake && texts.iter().any(|text| runs_tests(text)) && !options.contains("serial-tests"), "test-driver"),
-        (automake && (says(".y ") || says(".l ") || says(".y\n") || says(".l\n")), "ylwrap"),
-        (automake && has(&["AM_PATH_PYTHON"]) && says("_PYTHON"), "py-compile"),
-        (automake && says("info_TEXINFOS"), "texinfo.tex"),
-        (gettext, "config.rpath"),
-    ];
-    match argument(tree, path, &["AC_CONFIG_AUX_DIR"]).filter(|directory| directory != ".") {
-        Some(directory) if helpers.iter().any(|(wanted, _)| *wanted) => outputs.push(format!("{directory}/*")),
-        _ => outputs.extend(helpers.iter().filter(|(wanted, _)| *wanted).map(|(_, name)| (*name).to_owned())),
-    }
-    if automake && !is_foreign {
-        outputs.extend(["INSTALL", "COPYING"].map(str::to_owned));
-    }
-    let macros = argument(tree, path, &["AC_CONFIG_MACRO_DIRS", "AC_CONFIG_MACRO_DIR"]).or_else(|| {
-        let of_automake = tree.text("Makefile.am").unwrap_or_default();
-        let flags = of_automake.lines().find_map(|line| line.strip_prefix("ACLOCAL_AMFLAGS"))?.to_owned();
-        flags.split_whitespace().skip_while(|word| *word != "-I").nth(1).map(str::to_owned)
-    });
-    if let (true, Some(directory)) = (libtool || gettext, macros) {
-        outputs.push(format!("{directory}/*.m4"));
-    }
-    outputs.extend(mentions("AX_CODE_COVERAGE").then(|| "aminclude_static.am".to_owned()));
-    let included = included(tree, path);
-    outputs.extend(included);
-    if gettext {
-        outputs.push("po/*".into());
-        outputs.push("ABOUT-NLS".into());
-    }
-    // What is in git already is nobody's output.
-    outputs.retain(|path| path.contains('*') || !tree.has(path));
+    let sources = Autoconf::read(tree, path);
+    let outputs = sources.outputs();
+    let Autoconf { text, makefiles, libtool, gettext, .. } = &sources;
     let mut inputs = vec![path.to_owned()];
-    inputs.extend(makefiles.iter().map(|path| (*path).to_owned()));
+    inputs.extend(makefiles.iter().cloned());
     inputs.extend(bootstrap.run.iter().filter_map(|word| word.strip_prefix("./")).map(str::to_owned));
     let mut needs: Vec<String> = vec!["autoconf".into(), "automake".into()];
     needs.extend(libtool.then(|| "libtool".to_owned()));
     needs.extend(gettext.then(|| "autopoint".to_owned()));
-    needs.extend(has(&["PKG_CHECK_MODULES", "PKG_PROG_PKG_CONFIG", "PKG_"]).then(|| "pkg-config".to_owned()));
+    needs.extend(sources.has(&["PKG_CHECK_MODULES", "PKG_PROG_PKG_CONFIG", "PKG_"]).then(|| "pkg-config".to_owned()));
     needs.extend(of_archive(tree, path).then(|| "autoconf-archive".to_owned()));
     let set = bootstrap.env.iter().map(|(name, value)| format!("{name}={value}"));
     let set: Vec<String> = ["env".to_owned()].into_iter().filter(|_| !bootstrap.env.is_empty()).chain(set).collect();
@@ -198,7 +107,7 @@ fn autoconf(tree: &Tree, group: &Group, tag: Option<&str>) -> Option<GeneratorDr
         let words = exec::paste(&run);
         run = in_shell(format!("{words} && find . -type l -lname '/*' -exec sed -i '' {{}} +"));
     }
-    let dated = mentions("AX_CODE_COVERAGE");
+    let dated = sources.mentions("AX_CODE_COVERAGE");
     if dated {
         let words = if by_script { run.pop().unwrap_or_default() } else { exec::paste(&run) };
         let files = "'(' -name aminclude_static.am -o -name Makefile.in ')'";
@@ -223,44 +132,32 @@ fn autoconf(tree: &Tree, group: &Group, tag: Option<&str>) -> Option<GeneratorDr
     );
     comments
         .push("copies: configure names the version of autoconf that wrote it, and many others in its comments".into());
-    let mut scratch: Vec<String> = vec!["autom4te.cache/**".into(), "**/*~".into()];
+    let mut scratch: Vec<String> = vec!["**/autom4te.cache/**".into(), "**/*~".into()];
     // Some scripts let git ignore what they make.
     let mut scripts = bootstrap.run.iter().filter_map(|word| tree.text(word.strip_prefix("./")?));
     scratch.extend(scripts.any(|text| text.contains("/.gitignore")).then(|| "**/.gitignore".to_owned()));
     if !group.jobs.iter().any(|job| job.name == "configure") {
         comments.push("the script runs `configure` too, whose results are not shipped".to_owned());
-        scratch.extend(of_configure(&text));
+        scratch.extend(of_configure(text));
     }
     let left_behind = question.map(|(_, (_, scripts))| by_git::left_behind(tree, &scripts, &outputs));
     scratch.extend(left_behind.into_iter().flatten());
     Some(GeneratorDraft { name: "configure", comments, run, inputs, outputs, scratch, needs, copies: true })
 }
 
-/// Files that `configure.ac` includes and git does not have, so that the script makes them.
-fn included(tree: &Tree, path: &str) -> Vec<String> {
-    let calls = super::calls::calls(&tree.text(path).unwrap_or_default(), "m4_include");
-    let files = calls.into_iter().filter_map(|call| call.arguments().into_iter().next());
-    let is_plain = |file: &str| file.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-/".contains(&byte));
-    files.filter(|file| is_plain(file) && !file.starts_with('/') && !file.is_empty() && !tree.has(file)).collect()
-}
-
 /// What `configure` writes.
 fn of_configure(text: &str) -> Vec<String> {
     let always = ["config.log", "config.status", "libtool", "**/stamp-h*", "**/.deps/**", "**/Makefile"];
-    let named = ["AC_CONFIG_HEADERS", "AC_CONFIG_HEADER", "AM_CONFIG_HEADER", "AC_CONFIG_FILES", "AC_OUTPUT"]
-        .iter()
-        .flat_map(|name| super::calls::calls(text, name))
-        .filter_map(|call| call.arguments().into_iter().next());
-    let named = named.flat_map(|list| list.split_whitespace().map(str::to_owned).collect::<Vec<_>>());
+    let headers = ["AC_CONFIG_HEADERS", "AC_CONFIG_HEADER", "AM_CONFIG_HEADER"].iter();
+    let headers = headers.flat_map(|name| super::calls::calls(text, name)).filter_map(|call| {
+        let list = call.arguments().into_iter().next()?;
+        list.split_whitespace().next().map(str::to_owned)
+    });
+    let named = headers.chain(autoconf::config_files(text));
     let named = named.filter_map(|file| file.split(':').next().map(str::to_owned));
     let is_plain = |file: &String| file.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-/+".contains(&byte));
     let named = named.filter(|file| is_plain(file) && !file.is_empty() && !file.ends_with("Makefile"));
     always.into_iter().map(str::to_owned).chain(named).collect()
-}
-
-/// True if a Makefile.am has tests.
-fn runs_tests(text: &str) -> bool {
-    text.lines().any(|line| line.split(['=', '+']).next().is_some_and(|name| name.trim() == "TESTS"))
 }
 
 /// Files that git ignores, or at least does not have, and that a recipe of the Makefile makes by a known generator.
