@@ -212,9 +212,11 @@ fn tell(project: &Project, drafts: &[Drafted], dry_run: bool) {
     let mut remarks = facts.remarks.clone();
     remarks.extend(facts.unused.iter().cloned());
     remarks.extend(match &facts.git.place {
-        GitPlace::Shallow => Some(
-            "the clone is shallow, so tags may be missing; run `git fetch --unshallow --tags`, and then init again".to_owned(),
-        ),
+        GitPlace::Shallow => {
+            let directory = std::path::absolute(project.directory).unwrap_or_else(|_| project.directory.to_owned());
+            let fetch = hint::git(&directory, &["fetch", "--unshallow", "--tags"]);
+            Some(format!("the clone is shallow, so tags may be missing; run `{fetch}`, and then init again"))
+        }
         GitPlace::Below(top) => Some(format!(
             "this is a directory of {}: releases, packages and workflows are those of the whole repository, so only {} is written here",
             top.display(),

@@ -20,7 +20,7 @@ const FOR_TESTS: [(&str, &str); 10] = [
 ];
 
 /// Usual libraries, with their Debian packages: modules of pkg-config, and where CMake has another name, that in lower case.
-const USUAL: [(&str, &[&str]); 111] = [
+const USUAL: [(&str, &[&str]); 114] = [
     ("libglib2.0-dev", &["glib-2.0", "gio-2.0", "gio-unix-2.0", "gobject-2.0", "gmodule-2.0", "gthread-2.0"]),
     ("libcairo2-dev", &["cairo"]),
     ("libpango1.0-dev", &["pango", "pangocairo"]),
@@ -132,6 +132,9 @@ const USUAL: [(&str, &[&str]); 111] = [
     ("libedit-dev", &["libedit"]),
     ("libgmp-dev", &["gmp"]),
     ("libmpfr-dev", &["mpfr"]),
+    ("libefivar-dev", &["efivar"]),
+    ("libfido2-dev", &["libfido2"]),
+    ("libkeyutils-dev", &["libkeyutils"]),
 ];
 
 /// The files of build systems, and what in them asks for a library.
