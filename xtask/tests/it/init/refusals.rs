@@ -163,7 +163,7 @@ fn each_place_in_and_around_a_repository_has_its_own_answer() {
     fs::create_dir(part.path().join("other")).unwrap();
     fs::write(part.path().join("other/Makefile"), MAKEFILE.1).unwrap();
     fs::write(part.path().join("other/a.c"), "int main(void) { return 0; }\n").unwrap();
-    assert_eq!(called(&format!("{top}/other")).1, true);
+    assert!(called(&format!("{top}/other")).1);
 }
 
 #[test]

@@ -373,6 +373,11 @@ mod tests {
         let poetry = "[tool.poetry.group.test.dependencies]\nvirtualenv = \">=20\"\n";
         assert_eq!(installed(poetry, &[]), "virtualenv>=20 .");
         assert_eq!(installed("[tool.poetry.dependencies]\npython = \"*\"\nattrs = \"*\"\n", &[]), ".");
+        let setup = "tests = [\"psutil\"]\nsetup(\n    extras_require={\n        'tests': tests,\n    },\n)\n";
+        assert_eq!(installed("", &[("setup.py", setup)]), ".[tests]");
+        let setup = "[options.extras_require]\ntesting =\n    psutil\n[other]\ntests = x\n";
+        assert_eq!(installed("", &[("setup.cfg", setup)]), ".[testing]");
+        assert_eq!(installed("", &[("setup.cfg", "[options.extras_require]\ndocs = sphinx\n[x]\ntests = x\n")]), "");
         let hatch = "[tool.hatch.envs.hatch-test]\nextra-dependencies = [\"trustme\"]\n";
         assert_eq!(installed(hatch, &[]), "trustme .");
     }

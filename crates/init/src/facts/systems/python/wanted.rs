@@ -54,6 +54,9 @@ pub(super) fn wanted(tree: &Tree) -> Option<(Vec<String>, Saw)> {
     if let Some((table, words)) = of_hatch(&manifest) {
         return Some((words, line_of(&table)));
     }
+    if let Some((name, saw)) = extra_of_setup(tree) {
+        return Some(extras_of_workflows(tree, name).unwrap_or_else(|| (vec![format!(".[{name}]")], saw)));
+    }
     let files = [
         "requirements-test.txt",
         "requirements-tests.txt",
@@ -107,6 +110,25 @@ fn extras_of_workflows(tree: &Tree, name: &str) -> Option<(Vec<String>, Saw)> {
             let list = word.trim_start_matches(".[").trim_end_matches(']').split(',');
             let list: Vec<&str> = list.filter(|extra| !["doc", "docs", "lint", "typing"].contains(extra)).collect();
             Some((vec![format!(".[{}]", list.join(","))], Saw::line(path, number + 1, line)))
+        })
+    })
+}
+
+/// The extra for tests in `setup.py` or `setup.cfg`.
+fn extra_of_setup(tree: &Tree) -> Option<(&'static str, Saw)> {
+    let begins = [("setup.cfg", "[options.extras_require]"), ("setup.py", "extras_require")];
+    begins.iter().find_map(|(path, begin)| {
+        let text = tree.text(path)?;
+        let at = text.lines().position(|line| line.trim_start().starts_with(begin))?;
+        // Up to the next section, or to where the call ends.
+        let lines = text.lines().enumerate().skip(at);
+        let inside = lines.take_while(|(number, line)| *number == at || !line.starts_with(['[', ')']));
+        inside.filter(|(number, _)| *path == "setup.py" || *number > at).find_map(|(number, line)| {
+            let key = |name: &&&str| match *path {
+                "setup.py" => [format!("'{name}':"), format!("\"{name}\":")].iter().any(|key| line.contains(key)),
+                _ => line.split_once('=').is_some_and(|(key, _)| key.trim_end() == **name),
+            };
+            NAMES.iter().find(key).map(|name| (*name, Saw::line(path, number + 1, line)))
         })
     })
 }
