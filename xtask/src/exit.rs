@@ -175,7 +175,7 @@ fn from_io(error: &io::Error) -> Option<Exit> {
 /// The code of a failed effect: `None` for what only a wrong call makes the system say.
 fn from_kind(kind: ErrorKind) -> Option<Exit> {
     match kind {
-        ErrorKind::InvalidInput | ErrorKind::NotSeekable | ErrorKind::WouldBlock => None,
+        ErrorKind::InvalidInput | ErrorKind::NotSeekable => None,
         // It is the project's or the user's: a path that is not there, of the wrong kind, or out of reach.
         ErrorKind::NotFound
         | ErrorKind::PermissionDenied
@@ -187,7 +187,7 @@ fn from_kind(kind: ErrorKind) -> Option<Exit> {
         | ErrorKind::Unsupported => Some(Exit::Missing),
         // Content that is not what it must be.
         ErrorKind::InvalidData | ErrorKind::UnexpectedEof => Some(Exit::CheckFailed),
-        // The rest is the machine's: a full disk, a quota, memory, a broken device, the limits of processes and files.
+        // The rest is the machine's: a full disk, a quota, memory, a broken device, the limits of processes, threads and files.
         _ => Some(Exit::Infrastructure),
     }
 }
@@ -252,6 +252,8 @@ mod tests {
         check(io::Error::from(ErrorKind::StorageFull), Exit::Infrastructure);
         check(io::Error::from_raw_os_error(28), Exit::Infrastructure);
         check(io::Error::from(ErrorKind::QuotaExceeded), Exit::Infrastructure);
+        // EAGAIN of fork and clone.
+        check(io::Error::from_raw_os_error(11), Exit::Infrastructure);
         check(io::Error::from(ErrorKind::PermissionDenied), Exit::Missing);
         check(io::Error::from(ErrorKind::NotFound), Exit::Missing);
         check(io::Error::from(ErrorKind::InvalidInput), Exit::Bug);

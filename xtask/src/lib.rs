@@ -48,11 +48,24 @@ fn exit_of(command: impl FnOnce() -> anyhow::Result<Exit>) -> Exit {
             drydock_base::output::err(format_args!("error: {error:#}"));
             Exit::from_error(&error)
         }
+        Err(panic) if is_of_system(panic.as_ref()) => {
+            drydock_base::output::err(
+                "error: the system does not let Drydock start another thread; raise the limits of processes and of memory \
+                 (`ulimit -u`, `ulimit -v`, `pids.max` of the cgroup)",
+            );
+            Exit::Infrastructure
+        }
         Err(_) => {
             drydock_base::output::err("error: this is a bug in Drydock; please report it with the message above");
             Exit::Bug
         }
     }
+}
+
+/// True for the panic of the standard library where the system has no room for another thread: that is no bug. Its text is that of
+/// `std::thread::spawn`, which documents the panic.
+fn is_of_system(panic: &(dyn std::any::Any + Send)) -> bool {
+    panic.downcast_ref::<String>().is_some_and(|text| text.starts_with("failed to spawn thread"))
 }
 
 #[cfg(test)]

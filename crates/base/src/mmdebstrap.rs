@@ -2,7 +2,7 @@
 
 use crate::exec::{self, Error};
 use crate::failure::Failure;
-use crate::hint;
+use crate::hint::Hint;
 use crate::scratch::Scratch;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -14,6 +14,8 @@ const SEARCH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/b
 /// What to make.
 #[derive(Debug, Clone, Copy)]
 pub struct Request<'a> {
+    /// The command that lists what is missing.
+    pub doctor: &'a Hint,
     /// The code name of the suite.
     pub suite: &'a str,
     /// The URL of the archive to take packages from.
@@ -29,9 +31,9 @@ pub struct Request<'a> {
 /// # Errors
 /// mmdebstrap is missing or fails; the error has what apt said of it.
 pub fn make(what: &str, tar: &Path, request: Request<'_>) -> anyhow::Result<()> {
-    let Request { suite, mirror, options, environment } = request;
+    let Request { doctor, suite, mirror, options, environment } = request;
     exec::find("mmdebstrap", Path::new("/"), Some(&SEARCH.into()))
-        .map_err(|why| Failure::missing(format!("{why}; run `{}`", hint::drydock(&["doctor", "docker", "deb"]))))?;
+        .map_err(|why| Failure::missing(format!("{why}; run `{}`", doctor)))?;
     let mut argv = vec!["mmdebstrap".to_owned()];
     argv.extend(options.iter().cloned());
     argv.extend([suite.to_owned(), tar.display().to_string(), mirror.to_owned()]);

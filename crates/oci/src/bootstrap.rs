@@ -18,6 +18,7 @@ use drydock_archive::read::{Limits, ReadError, visit_stream};
 use drydock_archive::rfc3339;
 use drydock_base::checksum::Checksum;
 use drydock_base::exec;
+use drydock_base::hint;
 use drydock_base::mmdebstrap;
 use drydock_base::paths;
 use drydock_config::images::{Digest, Platform};
@@ -69,7 +70,13 @@ pub fn make(cache: &Layout, request: &SuiteRequest<'_>, watch: &mut dyn FnMut(&s
     let pass = ["http_proxy", "https_proxy"].map(str::to_owned);
     let set = BTreeMap::from([("SOURCE_DATE_EPOCH".to_owned(), epoch.to_string())]);
     let environment = exec::environment(&pass, &set);
-    let wanted = mmdebstrap::Request { suite, mirror, options: &options, environment: &environment };
+    let wanted = mmdebstrap::Request {
+        doctor: &hint::drydock(&["doctor", "docker"]),
+        suite,
+        mirror,
+        options: &options,
+        environment: &environment,
+    };
     mmdebstrap::make(&format!("the base image {name}"), part.path(), wanted)?;
 
     let layer = read(part.path(), cache.directory())

@@ -2,6 +2,7 @@
 //! directories that are inherited, and signals at any moment.
 
 mod paths;
+mod threads;
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};

@@ -14,6 +14,7 @@ use crate::relation;
 use crate::series;
 use drydock_base::exec;
 use drydock_base::failure::Failure;
+use drydock_base::hint;
 use drydock_base::mmdebstrap;
 use drydock_base::variations::Observed;
 use drydock_config::release::deb::Distribution;
@@ -172,7 +173,13 @@ impl Chroots {
         let hooks = hooks.iter().map(|hook| format!("--customize-hook={hook}"));
         let options: Vec<String> = options.iter().cloned().chain(hooks).collect();
         let environment = exec::environment(&[], &BTreeMap::new());
-        let request = mmdebstrap::Request { suite: series, mirror, options: &options, environment: &environment };
+        let request = mmdebstrap::Request {
+            doctor: &hint::drydock(&["doctor", "deb"]),
+            suite: series,
+            mirror,
+            options: &options,
+            environment: &environment,
+        };
         mmdebstrap::make(&format!("a chroot of {series}"), part.path(), request)?;
         let file = self.directory.join(format!("{start}{}{end}", self.today));
         fs::set_permissions(part.path(), std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
