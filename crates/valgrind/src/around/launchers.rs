@@ -6,9 +6,8 @@ use std::path::{Path, PathBuf};
 
 use crate::stack::base_name;
 
-/// Programs of the system that run other programs or scripts, without their versions. As the command of a job, each other one
-/// is what the job tests.
-const LAUNCHERS: [&str; 65] = [
+/// Programs of the system that only run other programs, without their versions.
+const ONLY_LAUNCHERS: [&str; 46] = [
     "sh",
     "bash",
     "dash",
@@ -54,29 +53,11 @@ const LAUNCHERS: [&str; 65] = [
     "cargo",
     "go",
     "prove",
-    "python",
-    "pypy",
-    "perl",
-    "ruby",
-    "node",
-    "nodejs",
-    "lua",
-    "luajit",
-    "tclsh",
-    "wish",
-    "guile",
-    "php",
-    "awk",
-    "gawk",
-    "mawk",
-    "original-awk",
-    "R",
-    "Rscript",
     "npm",
-    "gjs",
 ];
 
-/// Launchers that run code in a process of their own, so that measuring them may be the purpose of a job.
+/// Those that run scripts in a process of their own, so that measuring them may be the purpose of a job. As the command of a job,
+/// each program that is in neither list is what the job tests.
 const LANGUAGES: [&str; 19] = [
     "python",
     "pypy",
@@ -145,7 +126,7 @@ fn interpreter_line(path: &Path) -> Option<String> {
 
 /// Whether a program runs other programs or scripts, by its name: `python3.11` is `python`, whatever its version.
 pub fn is_launcher(path: &Path) -> bool {
-    is_one_of(path, &LAUNCHERS)
+    is_one_of(path, &ONLY_LAUNCHERS) || is_one_of(path, &LANGUAGES)
 }
 
 /// The program that a command or a script in that place only runs other programs with, such as a shell or `timeout`.
@@ -162,8 +143,7 @@ pub fn only_launches(path: &Path) -> Option<String> {
         }
         None => path.to_owned(),
     };
-    let launches = is_launcher(&runs) && !is_one_of(&runs, &LANGUAGES);
-    launches.then(|| runs.file_name().unwrap_or_default().to_string_lossy().into_owned())
+    is_one_of(&runs, &ONLY_LAUNCHERS).then(|| runs.file_name().unwrap_or_default().to_string_lossy().into_owned())
 }
 
 fn is_one_of(path: &Path, names: &[&str]) -> bool {
