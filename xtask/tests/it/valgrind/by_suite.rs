@@ -261,3 +261,27 @@ fn tune_memory_tries_options_on_a_suite() {
     let line = said.lines().find(|line| line.starts_with("--track-origins=no ")).unwrap_or_default();
     assert!(line.contains(" MiB ") && said.contains("9 of 9 seeded bugs found"), "{said}");
 }
+
+/// Jobs that were not checked to their end for different reasons need different remedies.
+#[test]
+fn what_was_not_checked_is_grouped_by_its_reason() {
+    if !ready() {
+        return;
+    }
+    let suite = |line: &str| format!("{{run: [sh, -c, '{line}; true'], tool: memcheck, valgrind: by-suite}}");
+    let project = Project::new().jobs(&format!(
+        "jobs:\n  redirected: {}\n  unknown: {}\n  absent: {}\n",
+        suite("VALGRIND_OPTS=\"$VALGRIND_OPTS --xml=no\" valgrind -q true"),
+        suite("valgrind --no-such-option true"),
+        suite("valgrind --suppressions=absent.supp true"),
+    ));
+    let finished = project.xtask(&["ci", "--no-progress"]).run();
+    ends(&finished, 1);
+    let said = &finished.stdout;
+    assert!(said.contains("2 causes, 3 jobs"), "{said}");
+    assert!(
+        said.contains("gave up before it had checked one of its programs\n    2 jobs: unknown, absent\n"),
+        "{said}"
+    );
+    assert!(said.contains("did not get all that valgrind found\n    1 job: redirected\n"), "{said}");
+}
