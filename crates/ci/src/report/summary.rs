@@ -74,11 +74,7 @@ pub(super) fn cause(record: &AttemptRecord) -> String {
         }
         Outcome::Failed { code } if *code == record.evidence.expect_exit => {
             // Jobs with the same reason have the same remedy.
-            let reason = verdict_reason(record);
-            match reason.split_once(" ended as expected, but ") {
-                Some((_, why)) => format!("ended as expected, but {why}"),
-                None => "ended as expected, but was not checked to its end".into(),
-            }
+            verdict_reason(record)
         }
         Outcome::Failed { .. } | Outcome::Crashed { .. } => with_words(),
         Outcome::FailedToStart { .. } if matches!(record.evidence.end, End::NotStarted { unlisted: true, .. }) => {
